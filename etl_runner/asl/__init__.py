@@ -1,0 +1,1 @@
+"""The language: what a definition means. Pure; may import floor 0 only."""
