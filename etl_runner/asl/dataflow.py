@@ -1,0 +1,182 @@
+"""How a state's data moves: paths, reference paths, expressions and payload templates.
+
+JSON values are never changed in place anywhere in the project: that is why a template may hand out the
+constant parts of a definition, and `$` the input itself, without copying them.
+"""
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from etl_runner.asl.intrinsics import IntrinsicCall, compile_call
+from etl_runner.asl.jsonpath import PathNotFound, PathSyntaxError
+from etl_runner.asl.reference import ReferencePath, compile_reference_path
+from etl_runner.asl.selector import WHOLE, Env, Selector, compile_selector
+from etl_runner.errors import InvalidInput, StatesError
+from etl_runner.jsontypes import Json, dumps_text
+
+__all__ = [
+    "WHOLE",
+    "Env",
+    "Expression",
+    "PathNotFound",
+    "ReferencePath",
+    "Selector",
+    "Template",
+    "apply_input_path",
+    "apply_output_path",
+    "compile_expression",
+    "compile_reference_path",
+    "compile_selector",
+    "compile_template",
+    "field_not_found",
+    "invalid_path",
+]
+
+Expression: TypeAlias = Selector | IntrinsicCall
+"""Anything with `.text` and `.evaluate(env)`."""
+
+_Maker: TypeAlias = Callable[[Env], Json]
+_SUFFIX: Final = ".$"
+
+
+def compile_expression(text: str) -> Expression:
+    """Compile a path (`$...`, `$$...`) or a call (`States.Name(...)`).
+
+    Raises PathSyntaxError (an InvalidInput) with the offset at fault.
+    """
+    if text.startswith("$"):
+        return compile_selector(text)
+    if text.startswith("States."):
+        return compile_call(text)
+    raise PathSyntaxError("expected a path ('$...', '$$...') or a call ('States.Name(...)')", text, 0)
+
+
+def field_not_found(expression: Selector, field: str, env: Env) -> str:
+    """AWS's sentence for a path of a named field that leads nowhere."""
+    return (
+        f"The JSONPath '{expression.text}' specified for the field '{field}' "
+        f"could not be found in the input '{dumps_text(expression.source(env))}'"
+    )
+
+
+def invalid_path(selector: Selector, error: PathNotFound) -> StatesError:
+    """AWS's error for InputPath, OutputPath and the `*Path` fields when they lead nowhere."""
+    return StatesError("States.Runtime", f"Invalid path '{selector.text}' : {error}")
+
+
+def apply_input_path(selector: Selector | None, env: Env) -> Json:
+    """Give what InputPath leaves of `env.input`; None is ASL's null and gives {}.
+
+    Raises StatesError States.Runtime when the path leads nowhere.
+    """
+    if selector is None:
+        return {}
+    try:
+        return selector.evaluate(env)
+    except PathNotFound as error:
+        raise invalid_path(selector, error) from None
+
+
+apply_output_path: Final = apply_input_path
+"""OutputPath follows the same rule, over the output."""
+
+
+class Template:
+    """A compiled payload template."""
+
+    __slots__ = ("_make", "_value")
+
+    def __init__(self, value: Json, make: _Maker | None) -> None:
+        self._value = value
+        self._make = make
+
+    @property
+    def constant(self) -> bool:
+        """Whether it has no `.$` field, so that every evaluation gives the same object."""
+        return self._make is None
+
+    def evaluate(self, env: Env) -> Json:
+        """Fill in the `name.$` fields.
+
+        Raises StatesError: States.ParameterPathFailure when a path leads nowhere,
+        States.IntrinsicFailure when a call fails.
+        """
+        return self._value if self._make is None else self._make(env)
+
+
+def compile_template(value: Json) -> Template:
+    """Compile a payload template (Parameters, ResultSelector, ItemSelector ...).
+
+    In every object, however deep, a field `name.$` must hold a path or a call, and becomes `name` with what
+    that gives. Raises InvalidInput naming the field at fault.
+    """
+    return Template(value, _compile(value, ""))
+
+
+def _compile(value: Json, place: str) -> _Maker | None:
+    if isinstance(value, dict):
+        return _compile_object(value, place)
+    if isinstance(value, list):
+        return _compile_list(value, place)
+    return None
+
+
+def _compile_object(value: dict[str, Json], place: str) -> _Maker | None:
+    fixed: dict[str, Json] = {}
+    makers: list[tuple[str, _Maker]] = []
+    for key, item in value.items():
+        where = f"{place}/{key}"
+        maker = _compile_field(key, item, where) if key.endswith(_SUFFIX) else _compile(item, where)
+        name = key.removesuffix(_SUFFIX)
+        if name in fixed:
+            raise InvalidInput(f"the field {where!r} gives {name!r} a second time; keep one of the two")
+        fixed[name] = item  # holds the place, so that fields keep their order
+        if maker is not None:
+            makers.append((name, maker))
+    if not makers:
+        return None
+
+    def make(env: Env) -> Json:
+        made = fixed.copy()
+        for name, maker in makers:
+            made[name] = maker(env)
+        return made
+
+    return make
+
+
+def _compile_list(value: list[Json], place: str) -> _Maker | None:
+    compiled = [_compile(item, f"{place}/{index}") for index, item in enumerate(value)]
+    makers = [(index, maker) for index, maker in enumerate(compiled) if maker is not None]
+    if not makers:
+        return None
+
+    def make(env: Env) -> Json:
+        made = value.copy()
+        for index, maker in makers:
+            made[index] = maker(env)
+        return made
+
+    return make
+
+
+def _compile_field(key: str, value: Json, where: str) -> _Maker:
+    if not isinstance(value, str):
+        raise InvalidInput(
+            f"the field {where!r} ends with '.$', so it must hold a path or an intrinsic call as a string; "
+            f"found {dumps_text(value)[:100]}"
+        )
+    try:
+        expression = compile_expression(value)
+    except InvalidInput as error:
+        raise InvalidInput(f"the field {where!r}: {error}") from None
+    if isinstance(expression, IntrinsicCall):
+        return expression.evaluate
+
+    def make(env: Env) -> Json:
+        try:
+            return expression.evaluate(env)
+        except PathNotFound:
+            raise StatesError("States.ParameterPathFailure", field_not_found(expression, key, env)) from None
+
+    return make
