@@ -1,7 +1,7 @@
 """Every error the project raises on purpose, as one tree.
 
 EtlRunnerError                a sentence for the person in front: what, where, why, what to do
-├── UserError                 the caller's input is at fault; a CLI prints it without a traceback and exits with 2
+├── UserError                 the caller's input is at fault; a CLI prints no traceback and exits with 2
 │   ├── DefinitionError       an ASL document that AWS would refuse; carries all its faults
 │   ├── ConfigError           a file under config/ or workflows/ that cannot be used; carries all its faults
 │   ├── InvalidInput          an argument, input, pattern or expression that is not what its rule asks for
@@ -54,7 +54,7 @@ class Fault:
         return f"{text} [{self.code}]" if self.code else text
 
 
-class _WithFaults(UserError):
+class _WithFaults(UserError):  # noqa: N818 -- a part of errors, never raised itself
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(faults)
         super().__init__("\n".join(str(fault) for fault in self.faults))

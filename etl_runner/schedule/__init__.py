@@ -1,1 +1,1 @@
-"""Schedules and events: what is due, what matches, and the service that fires. May import floor 3 and below."""
+"""Schedules and events: what is due, what matches, and the service that fires. May import floors 3 to 0."""

@@ -114,7 +114,7 @@ class Invoker(Protocol):
         ...
 
     def start(self, invocation: Invocation, sink: Sink) -> None:
-        """Begin; exactly one Outcome follows unless `cancel` came first. Never raises for the task's fault."""
+        """Begin. One Outcome follows unless `cancel` came first. Never raises for the task's fault."""
         ...
 
     def cancel(self, token: str) -> None:
