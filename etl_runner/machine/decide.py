@@ -1,0 +1,195 @@
+"""The machine's one question: after what has happened, and with what knocks now, what happens next.
+
+`decide` asks nobody: time, randomness and the definition are arguments. An answer whose token is not open,
+and anything that reaches a finished execution, decides nothing.
+"""
+
+import random
+from collections.abc import Callable
+from typing import Any, Final
+
+from etl_runner.asl import model
+from etl_runner.errors import StatesError
+from etl_runner.machine import facts as f
+from etl_runner.machine import stimuli as s
+from etl_runner.machine.decision import Decision
+from etl_runner.machine.event_count import EVENT_LIMIT
+from etl_runner.machine.failure import RUNTIME, fail_evaluation, fail_state, revoke_below
+from etl_runner.machine.groups import finish_frame, guarded_finish
+from etl_runner.machine.state import ROOT, Frame, Machine, OpenMapRun, OpenTask, OpenTimer, Status, begin
+from etl_runner.machine.states.fan_out import start_map, start_parallel
+from etl_runner.machine.states.simple import enter_choice, enter_fail, enter_pass, enter_succeed
+from etl_runner.machine.states.task import start_task, task_failed, task_succeeded, task_timed_out
+from etl_runner.machine.states.wait import enter_wait, leave_wait
+
+_ENTER: Final[dict[type, Callable[[Decision, Frame, Any], None]]] = {
+    model.PassState: enter_pass,
+    model.ChoiceState: enter_choice,
+    model.SucceedState: enter_succeed,
+    model.FailState: enter_fail,
+    model.WaitState: enter_wait,
+    model.TaskState: start_task,
+    model.ParallelState: start_parallel,
+    model.MapState: start_map,
+}
+
+
+def start(
+    definition: model.StateMachine, stimulus: s.Start, now_ms: int, rng: random.Random
+) -> tuple[Machine, list[f.Fact]]:
+    """Begin an execution. Gives its machine and its first facts."""
+    seconds = definition.timeout_seconds if stimulus.scope == ROOT else None
+    first = f.ExecutionStarted(
+        execution_arn=stimulus.execution_arn,
+        name=stimulus.name,
+        state_machine_arn=stimulus.state_machine_arn,
+        state_machine_name=stimulus.state_machine_name,
+        input=stimulus.input,
+        role_arn=stimulus.role_arn,
+        scope=stimulus.scope,
+        deadline_ms=None if seconds is None else now_ms + seconds * 1000,
+        item_index=stimulus.item_index,
+    )
+    machine = begin(first, now_ms)
+    decision = Decision(definition, machine, now_ms, rng)
+    decision.facts.append(first)
+    decision.enter_scope(machine.frames[ROOT])
+    _run(decision)
+    return machine, decision.facts
+
+
+def decide(
+    definition: model.StateMachine, machine: Machine, stimulus: s.Stimulus, now_ms: int, rng: random.Random
+) -> list[f.Fact]:
+    """Give the facts that follow from `stimulus`, and change `machine` by them. May be empty."""
+    if machine.status is not Status.RUNNING:
+        return []
+    decision = Decision(definition, machine, now_ms, rng)
+    _take(decision, stimulus)
+    _run(decision)
+    return decision.facts
+
+
+def _run(decision: Decision) -> None:
+    """Enter states until every frame waits for something or the execution has ended."""
+    machine = decision.machine
+    while decision.ready and machine.status is Status.RUNNING:
+        frame_id, name = decision.ready.popleft()
+        frame = machine.frames.get(frame_id)
+        if frame is None:
+            continue  # aborted by a sibling while it stood in the queue
+        if name is None:
+            finish_frame(decision, frame)
+        elif machine.events >= EVENT_LIMIT - 2:
+            _end(
+                decision,
+                f.ExecutionFailed(
+                    error=RUNTIME,
+                    cause=f"The execution reached the maximum number of history events ({EVENT_LIMIT}).",
+                ),
+            )
+        else:
+            decision.emit(f.StateEntered(frame=frame_id, state=name))
+            _do(decision, frame)
+
+
+def _do(decision: Decision, frame: Frame) -> None:
+    """Do what the frame's state does, first or again."""
+    state = decision.state_of(frame)
+    try:
+        _ENTER[type(state)](decision, frame, state)
+    except StatesError as error:
+        fail_evaluation(decision, frame, error)
+
+
+def _end(decision: Decision, last: f.ExecutionFailed | f.ExecutionTimedOut | f.ExecutionAborted) -> None:
+    """End the execution from outside its states: close all that is open, then say why."""
+    revoke_below(decision, decision.machine.frames[ROOT])
+    decision.emit(last)
+
+
+def _holder(decision: Decision, token: f.Token, kind: type[OpenTask | OpenMapRun]) -> Frame | None:
+    """The frame that waits for an answer with this token; None for an answer that comes too late."""
+    frame_id = decision.machine.tokens.get(token)
+    if frame_id is None:
+        return None
+    frame = decision.machine.frames[frame_id]
+    return frame if isinstance(frame.open, kind) else None
+
+
+def _take(decision: Decision, stimulus: s.Stimulus) -> None:
+    match stimulus:
+        case s.TaskSuccess() | s.TaskFailure() | s.TaskSubmission() | s.HeartbeatLoss():
+            frame = _holder(decision, stimulus.token, OpenTask)
+            if frame is not None:
+                _answer(decision, frame, stimulus)
+        case s.MapRunSuccess() | s.MapRunFailure():
+            frame = _holder(decision, stimulus.token, OpenMapRun)
+            if frame is not None:
+                _map_run_ended(decision, frame, stimulus)
+        case s.Wake():
+            _wake(decision)
+        case s.Stop(error=error, cause=cause):
+            _end(decision, f.ExecutionAborted(error=error, cause=cause))
+        case s.Breakdown(cause=cause):
+            _end(decision, f.ExecutionFailed(error=RUNTIME, cause=cause))
+        case s.Start():
+            raise AssertionError("an execution that has begun cannot be started")
+
+
+def _answer(
+    decision: Decision,
+    frame: Frame,
+    answer: s.TaskSuccess | s.TaskFailure | s.TaskSubmission | s.HeartbeatLoss,
+) -> None:
+    match answer:
+        case s.TaskSuccess(token=token, output=output):
+            task_succeeded(decision, frame, token, output)
+        case s.TaskFailure(token=token, error=error, cause=cause):
+            task_failed(decision, frame, token, error, cause)
+        case s.TaskSubmission(token=token, output=output):
+            decision.emit(f.TaskSubmitted(token=token, output=output))
+        case s.HeartbeatLoss(token=token):
+            task_timed_out(decision, frame, token, heartbeat=True)
+
+
+def _map_run_ended(decision: Decision, frame: Frame, answer: s.MapRunSuccess | s.MapRunFailure) -> None:
+    if isinstance(answer, s.MapRunFailure):
+        decision.emit(f.MapRunFailed(token=answer.token, error=answer.error, cause=answer.cause))
+        fail_state(decision, frame, answer.error, answer.cause)
+        return
+    state = decision.state_of(frame)
+    assert isinstance(state, model.MapState)
+    decision.emit(f.MapRunSucceeded(token=answer.token, output=answer.output))
+    guarded_finish(decision, frame, state, answer.output)
+
+
+def _wake(decision: Decision) -> None:
+    """Look at every timer and deadline; the execution's own deadline first."""
+    machine = decision.machine
+    deadline = machine.start.deadline_ms
+    if deadline is not None and deadline <= decision.now_ms:
+        _end(decision, f.ExecutionTimedOut(error="States.Timeout"))
+        return
+    for token, frame_id in list(machine.tokens.items()):
+        if machine.tokens.get(token) != frame_id or machine.status is not Status.RUNNING:
+            continue  # closed by what the timer before it led to
+        frame = machine.frames[frame_id]
+        work = frame.open
+        if isinstance(work, OpenTimer) and work.until_ms <= decision.now_ms:
+            _fire(decision, frame, work)
+        elif isinstance(work, OpenTask) and (work.deadline_ms or decision.now_ms + 1) <= decision.now_ms:
+            task_timed_out(decision, frame, token, heartbeat=False)
+
+
+def _fire(decision: Decision, frame: Frame, timer: OpenTimer) -> None:
+    decision.emit(f.TimerFired(token=timer.token))
+    if timer.retry:
+        _do(decision, frame)
+        return
+    state = decision.state_of(frame)
+    assert isinstance(state, model.WaitState)
+    try:
+        leave_wait(decision, frame, state)
+    except StatesError as error:
+        fail_evaluation(decision, frame, error)

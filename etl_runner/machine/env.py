@@ -1,0 +1,73 @@
+"""What a state's expressions can see: their input, the context object, and a source of randomness."""
+
+import random
+
+from msgspec import UNSET
+
+from etl_runner.clock import to_iso
+from etl_runner.jsontypes import Json
+from etl_runner.machine.state import Frame, Machine
+
+
+class StateEnv:
+    """The Env of asl/dataflow.py for one state of one frame. The context object is built when first asked."""
+
+    __slots__ = ("_context", "_frame", "_item", "_machine", "input", "rng")
+
+    def __init__(
+        self,
+        machine: Machine,
+        frame: Frame,
+        data: Json,
+        rng: random.Random,
+        item: tuple[int, Json] | None = None,
+    ) -> None:
+        self._machine = machine
+        self._frame = frame
+        self._item = item
+        self._context: Json = None
+        self.input = data
+        self.rng = rng
+
+    @property
+    def context(self) -> Json:
+        """The context object. Source: Step Functions developer guide, "Accessing execution data"."""
+        if self._context is None:
+            self._context = context_object(self._machine, self._frame, self._item)
+        return self._context
+
+
+def context_object(machine: Machine, frame: Frame, item: tuple[int, Json] | None = None) -> Json:
+    """Build the context object of a frame's state; `item` is (index, value) while a Map selects its items."""
+    start = machine.start
+    context: dict[str, Json] = {
+        "Execution": {
+            "Id": start.execution_arn,
+            "Input": start.input,
+            "StartTime": to_iso(machine.started_ms),
+            "Name": start.name,
+            "RoleArn": start.role_arn,
+            "RedriveCount": 0,
+        },
+        "StateMachine": {"Id": start.state_machine_arn, "Name": start.state_machine_name},
+    }
+    if frame.state is not None:
+        context["State"] = {
+            "Name": frame.state,
+            "EnteredTime": to_iso(frame.entered_ms),
+            "RetryCount": frame.attempt - 1,
+        }
+    found = item or _enclosing_item(machine, frame)
+    if found is not None:
+        context["Map"] = {"Item": {"Index": found[0], "Value": found[1]}}
+    return context
+
+
+def _enclosing_item(machine: Machine, frame: Frame) -> tuple[int, Json] | None:
+    """The item of the nearest Map around a frame."""
+    at: Frame | None = frame
+    while at is not None:
+        if at.item is not UNSET:
+            return at.index, at.item
+        at = None if at.parent is None else machine.frames[at.parent]
+    return None

@@ -1,0 +1,141 @@
+"""What a map run needs to know of its Map state, and how a child's input comes from it.
+
+A plan is made when the state is entered. It is JSON, kept in MapRunStarted:
+`{"input", "context", "items" | "reader": {"resource", "parameters", "config"}, "concurrency", "batch":
+{"items", "bytes", "input"}, "tolerated": {"percentage", "count"}, "writer": {"resource", "parameters",
+"config"}, "label", "type"}`. Absent keys mean the field is absent.
+"""
+
+import random
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from etl_runner.asl import model
+from etl_runner.asl.dataflow import Env, PathNotFound, Selector
+from etl_runner.errors import StatesError
+from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json, dumps
+
+RUNTIME: Final = "States.Runtime"
+
+
+def make_plan(state: model.MapState, env: Env, *, items: list[Json] | None) -> Json:
+    """Resolve a Distributed Map's fields. Raises StatesError for a path that leads nowhere or to nonsense."""
+    plan: dict[str, Json] = {
+        "input": env.input,
+        "context": env.context,
+        "concurrency": _number(state.max_concurrency, env, "MaxConcurrencyPath"),
+        "label": state.label or state.name,
+        "type": state.execution_type,
+        "tolerated": _tolerated(state, env),
+    }
+    reader = state.item_reader
+    if reader is None:
+        plan["items"] = items
+    else:
+        config = dict(reader.config)
+        if reader.max_items_path is not None:
+            config["MaxItems"] = _number(reader.max_items_path, env, "MaxItemsPath")
+        plan["reader"] = {
+            "resource": reader.resource,
+            "parameters": {} if reader.parameters is None else reader.parameters.evaluate(env),
+            "config": config,
+        }
+    if state.item_batcher is not None:
+        plan["batch"] = _batch(state.item_batcher, env)
+    if state.result_writer is not None:
+        writer = state.result_writer
+        plan["writer"] = {
+            "resource": writer.resource,
+            "parameters": {} if writer.parameters is None else writer.parameters.evaluate(env),
+            "config": dict(writer.config),
+        }
+    return plan
+
+
+def _tolerated(state: model.MapState, env: Env) -> Json:
+    tolerated: dict[str, Json] = {
+        "percentage": _number(state.tolerated_failure_percentage, env, "ToleratedFailurePercentagePath", 100)
+    }
+    if state.tolerated_failure_count is not None:
+        tolerated["count"] = _number(state.tolerated_failure_count, env, "ToleratedFailureCountPath")
+    return tolerated
+
+
+def _batch(batcher: model.ItemBatcher, env: Env) -> Json:
+    batch: dict[str, Json] = {}
+    if batcher.max_items is not None:
+        batch["items"] = _number(batcher.max_items, env, "MaxItemsPerBatchPath", least=1)
+    if batcher.max_input_bytes is not None:
+        batch["bytes"] = _number(batcher.max_input_bytes, env, "MaxInputBytesPerBatchPath", least=1)
+    if batcher.batch_input is not None:
+        batch["input"] = batcher.batch_input.evaluate(env)
+    return batch
+
+
+def _number(
+    given: float | Selector, env: Env, field: str, most: float = float("inf"), *, least: float = 0
+) -> float:
+    if not isinstance(given, Selector):
+        return given
+    try:
+        found = given.evaluate(env)
+    except PathNotFound as miss:
+        raise StatesError(RUNTIME, f"Invalid path '{given.text}' : {miss}") from miss
+    whole = field == "ToleratedFailurePercentagePath" or isinstance(found, int)
+    if isinstance(found, bool) or not isinstance(found, int | float) or not whole:
+        raise StatesError(
+            RUNTIME, f'The {field} field refers to value "{found}" which is not a valid integer: {given.text}'
+        )
+    if not least <= found <= most:
+        raise StatesError(RUNTIME, f"{field.removesuffix('Path')} must be between {least} and {most}.")
+    return found
+
+
+class _ItemEnv:
+    """What ItemSelector sees for one item: the Map state's input and context, and the item."""
+
+    __slots__ = ("context", "input", "rng")
+
+    def __init__(self, plan: Json, index: int, item: Json, rng: random.Random) -> None:
+        self.input = plan["input"]
+        self.context = plan["context"] | {"Map": {"Item": {"Index": index, "Value": item}}}
+        self.rng = rng
+
+
+def select_item(state: model.MapState, plan: Json, index: int, item: Json, rng: random.Random) -> Json:
+    """What becomes of one item on its way to a child. Raises StatesError when ItemSelector fails."""
+    if state.item_selector is None:
+        return item
+    return state.item_selector.evaluate(_ItemEnv(plan, index, item, rng))
+
+
+def batched(plan: Json, items: Iterable[Json]) -> Iterator[Json]:
+    """Put items together into the inputs of children. Source: developer guide, "ItemBatcher".
+
+    Raises StatesError States.ItemReaderFailed for an item that is larger than a batch may be.
+    """
+    batch = plan.get("batch")
+    if batch is None:
+        yield from items
+        return
+    most_items = batch.get("items") or float("inf")
+    most_bytes = min(batch.get("bytes") or PAYLOAD_LIMIT_BYTES, PAYLOAD_LIMIT_BYTES)
+    extra = {"BatchInput": batch["input"]} if "input" in batch else {}
+    frame_bytes = len(dumps({**extra, "Items": []}))
+    held: list[Json] = []
+    size = frame_bytes
+    for item in items:
+        item_bytes = len(dumps(item)) + 1
+        if frame_bytes + item_bytes > most_bytes:
+            raise StatesError(
+                "States.ItemReaderFailed",
+                f"An item has {item_bytes} bytes, with the batch around it more than the {most_bytes} that "
+                "one batch may have. Raise MaxInputBytesPerBatch or select less with ItemSelector.",
+            )
+        if held and (len(held) >= most_items or size + item_bytes > most_bytes):
+            yield {**extra, "Items": held}
+            held, size = [], frame_bytes
+        held.append(item)
+        size += item_bytes
+    if held:
+        yield {**extra, "Items": held}

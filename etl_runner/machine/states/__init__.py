@@ -1,0 +1,1 @@
+"""What each type of state does when a frame enters it, one file each."""

@@ -1,0 +1,76 @@
+"""Parallel and Map: work that is done by branches, iterations, or children of a map run."""
+
+from etl_runner.asl import model
+from etl_runner.asl.dataflow import PathNotFound, Selector
+from etl_runner.errors import StatesError
+from etl_runner.jsontypes import Json
+from etl_runner.machine import facts as f
+from etl_runner.machine.decision import INLINE_MAP_CONCURRENCY, Decision
+from etl_runner.machine.failure import RUNTIME
+from etl_runner.machine.flow import effective_input
+from etl_runner.machine.groups import guarded_finish, open_children
+from etl_runner.machine.map_plan import make_plan
+from etl_runner.machine.state import Frame, Group
+
+
+def start_parallel(decision: Decision, frame: Frame, state: model.ParallelState) -> None:
+    """Open every branch with the same input."""
+    data = effective_input(decision, frame, state)
+    if state.parameters is not None:
+        data = state.parameters.evaluate(decision.env(frame, data))
+    decision.emit(f.ParallelStarted(frame=frame.id, branches=len(state.branches), input=data))
+    group = frame.open
+    assert isinstance(group, Group)
+    open_children(decision, frame, group)
+
+
+def start_map(decision: Decision, frame: Frame, state: model.MapState) -> None:
+    """Open the iterations, or hand the items to a map run."""
+    data = effective_input(decision, frame, state)
+    if state.mode is model.MapMode.DISTRIBUTED:
+        plan = make_plan(state, decision.env(frame, data), items=_items(decision, frame, state, data))
+        decision.emit(f.MapRunStarted(frame=frame.id, token=decision.machine.next_token, plan=plan))
+        return
+    items = _items(decision, frame, state, data)
+    assert items is not None
+    concurrency = _concurrency(decision, frame, state, data)
+    decision.emit(f.MapStarted(frame=frame.id, items=items, concurrency=concurrency))
+    group = frame.open
+    assert isinstance(group, Group)
+    if not items:
+        decision.emit(f.MapSucceeded(frame=frame.id))
+        guarded_finish(decision, frame, state, [])
+        return
+    open_children(decision, frame, group)
+
+
+def _items(decision: Decision, frame: Frame, state: model.MapState, data: Json) -> list[Json] | None:
+    """The array to map over; None when an ItemReader brings the items."""
+    if state.item_reader is not None:
+        return None
+    try:
+        found = state.items_path.evaluate(decision.env(frame, data))
+    except PathNotFound as miss:
+        raise StatesError(RUNTIME, f"Invalid path '{state.items_path.text}' : {miss}") from miss
+    if not isinstance(found, list):
+        raise StatesError(
+            RUNTIME,
+            f'Reference path "{state.items_path.text}" must point to array. '
+            "Map state input must be an array.",
+        )
+    return found
+
+
+def _concurrency(decision: Decision, frame: Frame, state: model.MapState, data: Json) -> int:
+    found: Json = state.max_concurrency
+    if isinstance(found, Selector):
+        try:
+            found = found.evaluate(decision.env(frame, data))
+        except PathNotFound as miss:
+            raise StatesError(RUNTIME, f"Invalid path '{found}' : {miss}") from miss
+        if isinstance(found, bool) or not isinstance(found, int) or found < 0:
+            raise StatesError(
+                RUNTIME, f"The MaxConcurrencyPath field must give a non-negative integer, but gave {found!r}."
+            )
+    assert isinstance(found, int)
+    return min(found or INLINE_MAP_CONCURRENCY, INLINE_MAP_CONCURRENCY)

@@ -1,0 +1,89 @@
+"""Task: hand the arguments out with a token, and take the answer."""
+
+from typing import Final
+
+from etl_runner.asl import model
+from etl_runner.asl.dataflow import PathNotFound, Selector
+from etl_runner.errors import StatesError
+from etl_runner.jsontypes import Json
+from etl_runner.machine import facts as f
+from etl_runner.machine.decision import Decision
+from etl_runner.machine.failure import HEARTBEAT_TIMEOUT, RUNTIME, TIMEOUT, fail_state
+from etl_runner.machine.flow import check_size, effective_input
+from etl_runner.machine.groups import guarded_finish
+from etl_runner.machine.state import Frame
+
+MAX_SECONDS: Final = 99_999_999
+
+
+def start_task(decision: Decision, frame: Frame, state: model.TaskState) -> None:
+    """Hand the task out, for the first time or again after a retry's pause."""
+    data = effective_input(decision, frame, state)
+    env = decision.env(frame, data)
+    arguments = data if state.parameters is None else state.parameters.evaluate(env)
+    timeout_ms = _period_ms(decision, frame, data, state.timeout_seconds, "TimeoutSecondsPath")
+    heartbeat_ms = _period_ms(decision, frame, data, state.heartbeat_seconds, "HeartbeatSecondsPath")
+    credentials = None if state.credentials is None else state.credentials.evaluate(env)
+    decision.emit(
+        f.TaskScheduled(
+            frame=frame.id,
+            token=decision.machine.next_token,
+            arguments=arguments,
+            timeout_ms=timeout_ms,
+            deadline_ms=None if timeout_ms is None else decision.now_ms + timeout_ms,
+            heartbeat_ms=heartbeat_ms,
+            credentials=credentials,
+        )
+    )
+
+
+def _period_ms(
+    decision: Decision, frame: Frame, data: Json, given: int | Selector | None, field: str
+) -> int | None:
+    if given is None or isinstance(given, int):
+        return None if given is None else given * 1000
+    try:
+        found = given.evaluate(decision.env(frame, data))
+    except PathNotFound as miss:
+        raise StatesError(RUNTIME, f"Invalid path '{given.text}' : {miss}") from miss
+    if isinstance(found, bool) or not isinstance(found, int) or not 0 < found <= MAX_SECONDS:
+        raise StatesError(
+            RUNTIME,
+            f"The {field} '{given.text}' must give a whole number of seconds from 1 to {MAX_SECONDS}, "
+            f"but gave {found!r}.",
+        )
+    return found * 1000
+
+
+def task_succeeded(decision: Decision, frame: Frame, token: f.Token, output: Json) -> None:
+    """The task answered. A result over the payload limit is a failure of the task."""
+    state = decision.state_of(frame)
+    assert isinstance(state, model.TaskState)
+    try:
+        check_size(output, _what(state))
+    except StatesError as error:
+        task_failed(decision, frame, token, error.error, error.cause)
+        return
+    decision.emit(f.TaskSucceeded(token=token, output=output))
+    guarded_finish(decision, frame, state, output)
+
+
+def _what(state: model.TaskState) -> str:
+    """What AWS calls a task in its texts: a function's ARN, or the service of an integration."""
+    service, _, rest = state.resource.partition(":::")
+    return rest.partition(":")[0] if rest else service
+
+
+def task_failed(
+    decision: Decision, frame: Frame, token: f.Token, error: str | None, cause: str | None
+) -> None:
+    """The task answered with an error."""
+    decision.emit(f.TaskFailed(token=token, error=error, cause=cause))
+    fail_state(decision, frame, error, cause)
+
+
+def task_timed_out(decision: Decision, frame: Frame, token: f.Token, *, heartbeat: bool) -> None:
+    """Time is up. A missed heartbeat is shown as States.Timeout and matched by both names."""
+    decision.emit(f.TaskTimedOut(token=token, heartbeat=heartbeat))
+    names = (TIMEOUT, HEARTBEAT_TIMEOUT) if heartbeat else (TIMEOUT,)
+    fail_state(decision, frame, TIMEOUT, None, names=names)
