@@ -81,6 +81,11 @@ def room_of(imported: Import) -> str | None:
     return imported.name if imported.name in FLOORS else None  # `from etl_runner import asl, __version__`
 
 
+def parse_module(path: Path) -> ast.Module:
+    """The syntax tree of a file."""
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
 def ladder_faults(source: str, module: str) -> list[str]:
     """What a module's imports do against the ladder, one sentence each."""
     own = module.split(".")[1]
