@@ -1,6 +1,5 @@
 """What the documents, the recipes and the lists say about the project is so."""
 
-import fnmatch
 import json
 import re
 import shlex
@@ -163,14 +162,11 @@ def test_every_package_imported_is_declared(folder: str, extras: tuple[str, ...]
 
 def test_every_data_file_of_the_package_goes_into_the_wheel() -> None:
     patterns = PYPROJECT["tool"]["setuptools"]["package-data"]["etl_runner"]
-    inside = (
-        path
-        for path in (ROOT / "etl_runner").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    )
-    data = [path.relative_to(ROOT / "etl_runner").as_posix() for path in inside if path.suffix != ".py"]
+    package = ROOT / "etl_runner"
+    data = {path for path in package.rglob("*") if path.is_file() and path.suffix not in {".py", ".pyc"}}
+    packed = {path for pattern in patterns for path in package.glob(pattern)}
 
-    assert [name for name in data if not any(fnmatch.fnmatch(name, pattern) for pattern in patterns)] == []
+    assert data - packed == set()
 
 
 # ---------------------------------------------------------------------------------------------- Makefile
