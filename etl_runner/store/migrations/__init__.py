@@ -1,0 +1,1 @@
+"""Changes of the schema, run by database.py when a store is opened."""

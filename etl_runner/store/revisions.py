@@ -1,0 +1,6 @@
+"""The schema's revisions, oldest first; one file each under migrations/versions (a test compares)."""
+
+from typing import Final
+
+REVISIONS: Final = ("0001",)
+HEAD: Final = REVISIONS[-1]

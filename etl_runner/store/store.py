@@ -1,0 +1,238 @@
+"""The store as the rest of the service sees it: commit a unit, and read what the engine needs to go on.
+
+What operators read (lists, histories, ledgers) is in reads.py.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from sqlalchemy import Connection, Engine, and_, func, or_, select
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import DatabaseError
+
+from etl_runner.machine.codec import decode_page
+from etl_runner.machine.facts import Fact
+from etl_runner.store import tables as t
+from etl_runner.store.database import open_store, unavailable
+from etl_runner.store.unit import Unit, write
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionRow:
+    """The columns of an execution that the engine works with."""
+
+    id: int
+    arn: str
+    state_machine_arn: str
+    name: str
+    definition_id: int
+    scope: int
+    status: str
+    origin: str
+    input_sha256: str
+    started_ms: int
+    working: bool
+    wake_at_ms: int | None
+    map_run_id: int | None
+    item_index: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapRunRow:
+    """A map run's row; see tables.MapRun."""
+
+    id: int
+    arn: str
+    execution_id: int
+    token: int
+    status: str
+    started_ms: int
+    stopped_ms: int | None
+    source: str | None
+    cursor: str | None
+    next_index: int
+    read_all: bool
+
+
+_EXECUTION_COLUMNS = tuple(getattr(t.Execution, name) for name in ExecutionRow.__dataclass_fields__)
+_MAP_RUN_COLUMNS = tuple(getattr(t.MapRun, name) for name in MapRunRow.__dataclass_fields__)
+
+
+class Store:
+    """One open store. Reads may come from any thread; commits take turns."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it. Raises StoreUnavailable or StoreTooNew."""
+        self.path = path
+        self.engine: Engine = open_store(path)
+        self._writer: Connection | None = None
+        self._lock = Lock()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        with self._lock:
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+        self.engine.dispose()
+
+    def commit(self, unit: Unit) -> None:
+        """Write a unit in one transaction; when this returns it is on the disk.
+
+        Raises LostExecution, Conflict (see unit.write) or StoreUnavailable; then nothing of it is there.
+        """
+        with self._lock:
+            if self._writer is None:
+                self._writer = self.engine.connect().execution_options(immediate=True)
+            try:
+                with self._writer.begin():
+                    write(self._writer, unit)
+            except DatabaseError as error:
+                self._drop_writer()
+                raise unavailable(error, self.path) from error
+            except BaseException:
+                self._drop_writer()
+                raise
+
+    def _drop_writer(self) -> None:
+        """After a failed commit take a new connection: the old one's state is not worth guessing at."""
+        assert self._writer is not None
+        self._writer.invalidate()
+        self._writer.close()
+        self._writer = None
+
+    # --- definitions --------------------------------------------------------------------------------------
+
+    def put_definition(self, text: str, *, yaml: bool, now_ms: int) -> int:
+        """Keep a definition's text once; gives its id."""
+        sha256 = hashlib.sha256(text.encode()).hexdigest()
+        with self._lock, self._reading() as connection:
+            connection.execution_options(immediate=True)
+            with connection.begin():
+                connection.execute(
+                    sqlite_insert(t.Definition).on_conflict_do_nothing(index_elements=["sha256"]),
+                    {"sha256": sha256, "yaml": yaml, "text": text, "created_ms": now_ms},
+                )
+                found = connection.execute(select(t.Definition.id).where(t.Definition.sha256 == sha256))  # type: ignore[call-overload]
+                return int(found.scalar_one())
+
+    def definition_text(self, definition_id: int) -> tuple[str, bool]:
+        """Give a definition's text and whether it is YAML."""
+        with self._reading() as connection:
+            row = connection.execute(
+                select(t.Definition.text, t.Definition.yaml).where(t.Definition.id == definition_id)  # type: ignore[call-overload]
+            ).one()
+        return str(row[0]), bool(row[1])
+
+    # --- executions ---------------------------------------------------------------------------------------
+
+    def execution(self, execution_id: int) -> ExecutionRow | None:
+        """One execution by its id."""
+        return next(iter(self._executions(t.Execution.id == execution_id)), None)
+
+    def execution_by_arn(self, arn: str) -> ExecutionRow | None:
+        """One execution by its ARN."""
+        return next(iter(self._executions(t.Execution.arn == arn)), None)
+
+    def executions_by_name(self, names: Sequence[tuple[str, str]]) -> list[ExecutionRow]:
+        """The executions that already have one of these (state machine ARN, name)."""
+        if not names:
+            return []
+        wanted = or_(
+            *(and_(t.Execution.state_machine_arn == arn, t.Execution.name == name) for arn, name in names)  # type: ignore[arg-type]
+        )
+        return self._executions(wanted)
+
+    def pages(self, execution_id: int) -> list[tuple[int, list[Fact]]]:
+        """All facts of an execution, as `(at_ms, facts)` in order."""
+        with self._reading() as connection:
+            rows = connection.execute(
+                select(t.FactPage.at_ms, t.FactPage.format, t.FactPage.data)  # type: ignore[call-overload]
+                .where(t.FactPage.execution_id == execution_id)
+                .order_by(t.FactPage.seq)
+            ).all()
+        return [(at_ms, decode_page(data, page_format=page_format)) for at_ms, page_format, data in rows]
+
+    def open_working(self) -> list[int]:
+        """The running executions with something handed out: what recovery has to hand out again."""
+        with self._reading() as connection:
+            query = select(t.Execution.id).where(t.Execution.status == "RUNNING", t.Execution.working)  # type: ignore[call-overload]
+            return list(connection.execute(query.order_by(t.Execution.id)).scalars())
+
+    def due(self, until_ms: int, limit: int) -> list[tuple[int, int]]:
+        """(wake_at_ms, id) of executions to be woken up to `until_ms`, soonest first."""
+        wake = t.Execution.wake_at_ms
+        with self._reading() as connection:
+            query = (
+                select(wake, t.Execution.id)  # type: ignore[call-overload]
+                .where(wake.isnot(None), wake <= until_ms)  # type: ignore[union-attr, operator]
+                .order_by(wake)
+                .limit(limit)
+            )
+            return [(int(at), int(execution_id)) for at, execution_id in connection.execute(query)]
+
+    def _executions(self, condition: object) -> list[ExecutionRow]:
+        with self._reading() as connection:
+            rows = connection.execute(select(*_EXECUTION_COLUMNS).where(condition)).mappings()  # type: ignore[arg-type]
+            return [ExecutionRow(**row) for row in rows]
+
+    # --- map runs -----------------------------------------------------------------------------------------
+
+    def map_run(self, execution_id: int, token: int) -> MapRunRow | None:
+        """The map run that an execution opened with this token."""
+        with self._reading() as connection:
+            query = select(*_MAP_RUN_COLUMNS).where(
+                t.MapRun.execution_id == execution_id,  # type: ignore[arg-type]
+                t.MapRun.token == token,  # type: ignore[arg-type]
+            )
+            row = connection.execute(query).mappings().one_or_none()
+        return None if row is None else MapRunRow(**row)
+
+    def children_by_status(self, map_run_id: int) -> dict[str, int]:
+        """How many children of a map run have each status."""
+        with self._reading() as connection:
+            query = (
+                select(t.Execution.status, func.count())  # type: ignore[call-overload]
+                .where(t.Execution.map_run_id == map_run_id)
+                .group_by(t.Execution.status)
+            )
+            return {str(status): int(count) for status, count in connection.execute(query)}
+
+    def open_children(self, map_run_id: int) -> list[int]:
+        """The ids of a map run's running children, in item order."""
+        with self._reading() as connection:
+            query = (
+                select(t.Execution.id)  # type: ignore[call-overload]
+                .where(t.Execution.map_run_id == map_run_id, t.Execution.status == "RUNNING")
+                .order_by(t.Execution.item_index)
+            )
+            return list(connection.execute(query).scalars())
+
+    def children(self, map_run_id: int, *, batch: int = 200) -> Iterable[tuple[ExecutionRow, list[Fact]]]:
+        """All children of a map run in item order with their facts, read a few at a time."""
+        after = -1
+        while True:
+            with self._reading() as connection:
+                query = (
+                    select(*_EXECUTION_COLUMNS)
+                    .where(t.Execution.map_run_id == map_run_id, t.Execution.item_index > after)  # type: ignore[arg-type, operator]
+                    .order_by(t.Execution.item_index)  # type: ignore[arg-type]
+                    .limit(batch)
+                )
+                rows = [ExecutionRow(**row) for row in connection.execute(query).mappings()]
+            if not rows:
+                return
+            for row in rows:
+                yield row, [fact for _, page in self.pages(row.id) for fact in page]
+            last = rows[-1].item_index
+            assert last is not None
+            after = last
+
+    def _reading(self) -> Connection:
+        try:
+            return self.engine.connect()
+        except DatabaseError as error:
+            raise unavailable(error, self.path) from error

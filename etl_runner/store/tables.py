@@ -1,0 +1,176 @@
+"""The tables.
+
+If the schema can hold an invariant, it does: one name one execution, one tick one row, one event one
+execution per rule, one page of facts per (execution, seq).
+
+Times are epoch milliseconds. JSON is kept as text, facts as bytes with a format number.
+"""
+
+from typing import ClassVar, Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+)
+from sqlmodel import Field, SQLModel
+
+_Big: Final = BigInteger().with_variant(Integer(), "sqlite")
+"""64 bits everywhere; SQLite's INTEGER has them, and only that word makes a key the row's own number."""
+
+STATUSES: Final = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
+
+
+class Definition(SQLModel, table=True):
+    """A definition's text, kept once. Executions hold on to the one they began with."""
+
+    __tablename__: ClassVar[str] = "definition"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=_Big)
+    sha256: str = Field(unique=True)
+    yaml: bool = False
+    text: str = Field(sa_column=Column(Text, nullable=False))
+    created_ms: int = Field(sa_type=_Big)
+
+
+class Execution(SQLModel, table=True):
+    """One execution, or one child of a map run, and what the engine must know without folding its facts.
+
+    `working` says that a task or map run of it is handed out; `wake_at_ms` when a timer is due. `origin` is
+    what started it: "api", "schedule:NAME", "rule:NAME", "map". `input_sha256` tells a repeated
+    StartExecution from another one of the same name.
+    """
+
+    __tablename__: ClassVar[str] = "execution"
+    __table_args__ = (
+        UniqueConstraint("state_machine_arn", "name"),
+        UniqueConstraint("map_run_id", "item_index"),
+        CheckConstraint("status IN ('" + "','".join(STATUSES) + "')", name="known_status"),
+        Index("execution_by_wake", "wake_at_ms", sqlite_where=Column("wake_at_ms").isnot(None)),
+        Index("execution_open", "working", sqlite_where=Column("status") == "RUNNING"),
+        Index("execution_by_map_run", "map_run_id", "status", sqlite_where=Column("map_run_id").isnot(None)),
+        Index("execution_by_machine", "state_machine_arn", "id"),
+    )
+
+    id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False}, sa_type=_Big)
+    arn: str = Field(unique=True)
+    state_machine_arn: str
+    name: str
+    definition_id: int = Field(foreign_key="definition.id", sa_type=_Big)
+    scope: int = 0
+    status: str
+    origin: str
+    input_sha256: str
+    started_ms: int = Field(sa_type=_Big)
+    stopped_ms: int | None = Field(default=None, sa_type=_Big)
+    error: str | None = Field(default=None, sa_column=Column(Text))
+    cause: str | None = Field(default=None, sa_column=Column(Text))
+    working: bool
+    wake_at_ms: int | None = Field(default=None, sa_type=_Big)
+    map_run_id: int | None = Field(default=None, foreign_key="map_run.id", sa_type=_Big)
+    item_index: int | None = Field(default=None, sa_type=_Big)
+
+
+class FactPage(SQLModel, table=True):
+    """The facts of one execution that were committed together. `seq` is the number of the first of them."""
+
+    __tablename__: ClassVar[str] = "fact_page"
+    execution_id: int = Field(foreign_key="execution.id", primary_key=True, sa_type=_Big)
+    seq: int = Field(primary_key=True, sa_type=_Big)
+    at_ms: int = Field(sa_type=_Big)
+    format: int
+    data: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class MapRun(SQLModel, table=True):
+    """A map run: how far its items have been read, and how it ended.
+
+    `source` is the pinned object (bucket, key, VersionId, ETag), set once; `cursor` where reading goes on;
+    `next_index` how many children there are; `read_all` whether the items are exhausted.
+    """
+
+    __tablename__: ClassVar[str] = "map_run"
+    __table_args__ = (UniqueConstraint("execution_id", "token"),)
+
+    id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False}, sa_type=_Big)
+    arn: str = Field(unique=True)
+    execution_id: int = Field(index=True, sa_type=_Big)
+    token: int = Field(sa_type=_Big)
+    status: str
+    started_ms: int = Field(sa_type=_Big)
+    stopped_ms: int | None = Field(default=None, sa_type=_Big)
+    source: str | None = Field(default=None, sa_column=Column(Text))
+    cursor: str | None = Field(default=None, sa_column=Column(Text))
+    next_index: int = Field(default=0, sa_type=_Big)
+    read_all: bool = False
+
+
+class WrittenObject(SQLModel, table=True):
+    """A versioned S3 write that a task reported, committed with the task's end."""
+
+    __tablename__: ClassVar[str] = "written_object"
+    __table_args__ = (Index("written_object_by_key", "bucket", "key"),)
+
+    execution_id: int = Field(foreign_key="execution.id", primary_key=True, sa_type=_Big)
+    token: int = Field(primary_key=True, sa_type=_Big)
+    position: int = Field(primary_key=True)
+    state: str
+    bucket: str
+    key: str
+    version_id: str | None = None
+    etag: str | None = None
+    bytes: int = Field(sa_type=_Big)
+    sha256: str | None = None
+    replaced_version_id: str | None = None
+    unchanged: bool = False
+    at_ms: int = Field(sa_type=_Big)
+
+
+class Tick(SQLModel, table=True):
+    """What became of one due time of a schedule: the ledger that answers "why did it not run?".
+
+    `outcome`: started, exists, failed, paused, missed or manual. `fire_id` is "" for a due time; a fire by
+    hand has an id of its own.
+    """
+
+    __tablename__: ClassVar[str] = "tick"
+    __table_args__ = (Index("tick_by_due", "due_ms"),)
+
+    schedule: str = Field(primary_key=True)
+    due_ms: int = Field(primary_key=True, sa_type=_Big)
+    fire_id: str = Field(default="", primary_key=True)
+    outcome: str
+    reason: str = ""
+    execution_arn: str | None = None
+    recorded_ms: int = Field(sa_type=_Big)
+    lateness_ms: int = Field(sa_type=_Big)
+
+
+class ScheduleState(SQLModel, table=True):
+    """What a schedule carries over a restart: whether it is paused, and up to when its ticks are recorded."""
+
+    __tablename__: ClassVar[str] = "schedule_state"
+
+    name: str = Field(primary_key=True)
+    paused: bool = False
+    since_ms: int = Field(sa_type=_Big)
+    done_until_ms: int = Field(sa_type=_Big)
+
+
+class EventMatch(SQLModel, table=True):
+    """What became of one event under one rule: started, exists or failed."""
+
+    __tablename__: ClassVar[str] = "event_match"
+    __table_args__ = (Index("event_match_by_time", "recorded_ms"),)
+
+    event_id: str = Field(primary_key=True)
+    rule: str = Field(primary_key=True)
+    outcome: str
+    reason: str = ""
+    execution_arn: str | None = None
+    recorded_ms: int = Field(sa_type=_Big)
