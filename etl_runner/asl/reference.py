@@ -69,7 +69,7 @@ class ReferencePath:
 
 @lru_cache(maxsize=1024)
 def compile_reference_path(text: str) -> ReferencePath:
-    """Compile a reference path. Raises PathSyntaxError where it is none: no `@ , : ? *`, no function, no `$$`."""
+    """Compile a reference path: names and single indexes from `$`. Raises PathSyntaxError for any other."""
     if not text.startswith("$"):
         raise PathSyntaxError("a reference path starts with '$'", text, 0)
     if text.startswith("$$"):
