@@ -196,7 +196,7 @@ class _Reader:
         return key
 
     def _scalar_or_fault(self, event: Any, path: PathKeys) -> Json:
-        """Give the scalar; a value that JSON has no form for is a fault, and reading goes on with its text."""
+        """Give the scalar; one that JSON has no form for is a fault, and its text goes on in its place."""
         try:
             return self._scalar(event)
         except TextFault as fault:

@@ -1,0 +1,68 @@
+"""What parsing gathers: the report of faults, and states with their links before they are a model."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from etl_runner.asl.document import Node, Source
+from etl_runner.asl.model import State
+from etl_runner.errors import Fault
+
+MAX_FAULTS: Final = 1_000
+"""More faults than a person reads; the rest is left out, so that a hostile text cannot fill the memory."""
+
+
+class Report:
+    """The faults found so far."""
+
+    def __init__(self, source: Source, faults: tuple[Fault, ...] = ()) -> None:
+        self._source = source
+        self._seen = {fault.path for fault in faults if fault.path}
+        self.faults = list(faults)
+
+    @property
+    def errors(self) -> int:
+        """How many faults are errors."""
+        return len(self.faults)
+
+    def fault(self, node: Node, code: str, what: str, remedy: str = "", *, at_key: bool = False) -> None:
+        """Note that something is wrong with a value, or with its key.
+
+        A place whose text could not be read already has its fault and gets no second one.
+        """
+        if len(self.faults) < MAX_FAULTS:
+            fault = self._source.fault(node.key_at if at_key else node.at, code, what, remedy, path=node.path)
+            if fault.path not in self._seen:
+                self.faults.append(fault)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One way from a state (or a scope's StartAt) to another: the field that names it, and the name."""
+
+    node: Node
+    target: str
+
+
+@dataclass(slots=True, kw_only=True)
+class StateDraft:
+    """A state as far as it could be read. `state` is None unless all of it was in order."""
+
+    name: str
+    type: str
+    node: Node
+    terminal: bool = False
+    links: list[Link] = field(default_factory=list)
+    inner: list["ScopeDraft"] = field(default_factory=list)
+    state: State | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class ScopeDraft:
+    """A scope as far as it could be read. `express` tells that its children are express workflows."""
+
+    id: int
+    node: Node
+    owner: str
+    express: bool = False
+    start: Link | None = None
+    states: dict[str, StateDraft] = field(default_factory=dict)
