@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -133,31 +132,38 @@ def test_every_dependency_is_pinned_within_its_range(requirement: Requirement) -
     assert requirement.specifier.contains(pinned, prereleases=True)
 
 
-def imported_roots(folder: str) -> Iterator[tuple[str, str]]:
-    for module, path in modules(folder):
-        for found in imports_of(parse_module(path), module):
-            yield module, found.module.split(".")[0]
+OURS = {"etl_runner", "workflows", "tests", "benchmarks"}
 
 
-@pytest.mark.parametrize(
-    ("folder", "extras"), [("etl_runner", ("demo",)), ("workflows", ("demo",)), ("tests", ("demo", "dev"))]
-)
-def test_every_package_imported_is_declared(folder: str, extras: tuple[str, ...]) -> None:
+def providers_missing(importing: list[tuple[str, Path]], extras: tuple[str, ...]) -> set[str]:
+    """What the modules import of others without a dependency declared for it, one sentence each."""
     providers = packages_distributions()
     declared = {canonicalize_name(requirement.name) for requirement in requirements(*extras)}
-    ours = {"etl_runner", "workflows", "tests", "benchmarks", ""}
-    foreign = {
-        (module, root)
-        for module, root in imported_roots(folder)
-        if root not in ours | sys.stdlib_module_names
+    roots = {
+        (module, found.module.split(".")[0])
+        for module, path in importing
+        for found in imports_of(parse_module(path), module)
     }
-    undeclared = {
+    return {
         f"{module} imports {root}"
-        for module, root in foreign
-        if not declared & {canonicalize_name(name) for name in providers.get(root, [])}
+        for module, root in roots
+        if root not in sys.stdlib_module_names | OURS
+        and not declared & {canonicalize_name(name) for name in providers.get(root, [])}
     }
 
-    assert undeclared == set()
+
+def test_the_service_and_the_workflows_need_no_extra() -> None:
+    service = [found for found in modules() if not found[0].startswith("etl_runner.demo")]
+
+    assert providers_missing([*service, *modules("workflows")], extras=()) == set()
+
+
+def test_every_package_that_the_demo_imports_is_declared() -> None:
+    assert providers_missing(modules("etl_runner/demo"), extras=("demo",)) == set()
+
+
+def test_every_package_that_the_tests_import_is_declared() -> None:
+    assert providers_missing(modules("tests"), extras=("demo", "dev")) == set()
 
 
 def test_every_data_file_of_the_package_goes_into_the_wheel() -> None:
