@@ -1,5 +1,6 @@
 """The filters of a path, `[?(...)]`: from their text to a predicate, with Jayway's grammar."""
 
+import re
 from collections.abc import Callable
 from typing import Final, Protocol, TypeAlias
 
@@ -13,6 +14,7 @@ _Operand: TypeAlias = Callable[[Json, Json], Json]
 """(item, root) -> the operand's value; MISSING where its path leads nowhere."""
 
 _RELATION: Final = frozenset("<>=~!")
+_BARE_WORD: Final = re.compile(r"[^\W\d][\w-]*")
 _NESTING_MAX: Final = 50
 
 
@@ -195,7 +197,15 @@ class _Parser:
             if self.text.startswith(word, self.position, self.end):
                 self.position += len(word)
                 return constant
-        return self.number()
+        return self.bare_word() if sign.isalpha() else self.number()
+
+    def bare_word(self) -> str:
+        """Text without quotes, `[?(@.status==Failed)]`: beyond Jayway, but deployed workflows have it."""
+        found = _BARE_WORD.match(self.text, self.position, self.end)
+        if found is None:
+            raise self.fault("expected a path, text, number, list, true, false or null")
+        self.position = found.end()
+        return found[0]
 
     def regex(self, body: str, start: int) -> Regex:
         flags = self.position
