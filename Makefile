@@ -53,7 +53,7 @@ crash: $(STAMP) ## Run only the tests that kill a process and start it again
 	@$(PY) -m pytest -m crash $(PYTEST_ARGS)
 
 .PHONY: bench
-bench: $(STAMP) ## Run the benchmarks
+bench: $(STAMP) ## Run the benchmarks, or those named: make bench ARGS="workers"
 	@$(PY) -m benchmarks $(ARGS)
 
 .PHONY: install
