@@ -37,10 +37,11 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """One way from a state (or a scope's StartAt) to another: the field that names it, and the name."""
+    """One way to a state: the field that names it, what that field belongs to, and the name."""
 
     node: Node
     target: str
+    subject: str
 
 
 @dataclass(slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from etl_runner.asl.dataflow import (
 from etl_runner.asl.document import Node, kind_of
 from etl_runner.asl.draft import Report
 from etl_runner.asl.intrinsics import IntrinsicCall
+from etl_runner.asl.jsonpath import PathSyntaxError
 from etl_runner.asl.rules import FAIL_FUNCTIONS, MAX_LABEL_LENGTH, VARIABLES, Field, Kind
 from etl_runner.errors import InvalidInput
 from etl_runner.jsontypes import Json
@@ -315,6 +316,8 @@ def not_yet(feature: str, before: str = "") -> Refused:
 
 
 def _reason(error: InvalidInput) -> str:
+    if isinstance(error, PathSyntaxError):
+        return f"{error.reason}, at offset {error.offset} of {error.text!r}"
     return str(error)
 
 

@@ -111,7 +111,7 @@ class StatesReader:
             field = table.get(key)
             if field is None:
                 what = f"{around.subject} has the field {key!r}, which {_article(around.table)} does not have"
-                self.report.fault(item, "unknown-field", what, suggest(key, table), at_key=True)
+                self.report.fault(item, "unknown-field", what, _instead(key, table), at_key=True)
             elif not self._refused(item, field, around):
                 value = self._read(item, field, around)
                 if field.attr:
@@ -157,7 +157,7 @@ class StatesReader:
     def _state_name(self, node: Node, field: Field, around: _Around) -> Any:
         value = read_value(node, field, around.subject, self.report)
         if value is not None:
-            around.links.append(Link(node, value))
+            around.links.append(Link(node, value, around.subject))
         return value
 
     def _states(self, node: Node, _field: Field, around: _Around) -> None:
@@ -207,7 +207,11 @@ class StatesReader:
             entry for key in ("Catch", "Choices") for entry in getattr(node.get(key), "elements", list)()
         ]
         named = [node.get("Default"), *(entry.get("Next") for entry in [node, *entries])]
-        draft.links = [Link(item, item.value) for item in named if item and isinstance(item.value, str)]
+        draft.links = [
+            Link(item, item.value, f"the state {name!r}")
+            for item in named
+            if item and isinstance(item.value, str)
+        ]
         return draft
 
     def _language(self, node: Node, around: QueryLanguage) -> QueryLanguage:
@@ -333,6 +337,12 @@ class StatesReader:
 
 def _is_jsonata(value: Json) -> bool:
     return isinstance(value, str) and value.startswith("{%")
+
+
+def _instead(key: str, table: Mapping[str, Field]) -> str:
+    """Say what may be meant by a field that is not in the table."""
+    homes = [place for place in _MODELS if key in PLACES[place]]
+    return f"{key} is for {', '.join(homes)}; remove it" if homes else suggest(key, table)
 
 
 def _article(table: str) -> str:

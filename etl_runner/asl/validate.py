@@ -261,7 +261,7 @@ def check_graph(scopes: list[ScopeDraft], report: Report) -> None:
         for link in [scope.start, *links] if scope.start else links:
             if link.target not in scope.states:
                 _no_such_state(link, scope, owners, report)
-        if scope.states and not any(draft.terminal for draft in scope.states.values()):
+        if _goes_round(scope):
             what = f"{_name(scope)} has no state that ends it"
             remedy = 'give a state "End": true, or add a Succeed or Fail state'
             report.fault(scope.node.get("States") or scope.node, "no-terminal-state", what, remedy)
@@ -270,8 +270,19 @@ def check_graph(scopes: list[ScopeDraft], report: Report) -> None:
             report.fault(draft.node, "unreachable-state", what, "lead to it or remove it", at_key=True)
 
 
+def _goes_round(scope: ScopeDraft) -> bool:
+    """Whether every state leads on to another one of the scope, so that it can never end.
+
+    States that lead nowhere have a fault of their own already.
+    """
+    return bool(scope.states) and all(
+        not draft.terminal and draft.links and all(link.target in scope.states for link in draft.links)
+        for draft in scope.states.values()
+    )
+
+
 def _name(scope: ScopeDraft) -> str:
-    return f"this scope of {scope.owner!r}" if scope.owner else "the state machine"
+    return f"the scope inside {scope.owner!r}" if scope.owner else "the state machine"
 
 
 def _never_named(scope: ScopeDraft) -> list[StateDraft]:
@@ -291,13 +302,13 @@ def _never_named(scope: ScopeDraft) -> list[StateDraft]:
 def _no_such_state(link: Link, scope: ScopeDraft, owners: Mapping[str, ScopeDraft], report: Report) -> None:
     other = owners.get(link.target)
     if other is not None:
-        what = f"{link.node.name} names {link.target!r}, a state of another scope ({_name(other)})"
+        what = f"{link.node.name} of {link.subject} names {link.target!r}, a state of {_name(other)}"
         remedy = "end this scope and go on from the Parallel or Map state that has it"
         if other.id > scope.id:
             remedy = "go to the Parallel or Map state that has it"
         report.fault(link.node, "state-of-another-scope", what, remedy)
     else:
-        what = f"{link.node.name} names the state {link.target!r}, which is not there"
+        what = f"{link.node.name} of {link.subject} names the state {link.target!r}, which is not there"
         report.fault(link.node, "no-such-state", what, suggest(link.target, scope.states))
 
 
