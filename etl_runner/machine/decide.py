@@ -12,9 +12,9 @@ from etl_runner.asl import model
 from etl_runner.errors import StatesError
 from etl_runner.machine import facts as f
 from etl_runner.machine import stimuli as s
-from etl_runner.machine.decision import Decision
+from etl_runner.machine.decision import Decision, EventLimitReached
 from etl_runner.machine.event_count import EVENT_LIMIT
-from etl_runner.machine.failure import RUNTIME, fail_evaluation, fail_state, revoke_below
+from etl_runner.machine.failure import RUNTIME, end_execution, fail_evaluation, fail_state
 from etl_runner.machine.groups import finish_frame, guarded_finish
 from etl_runner.machine.state import ROOT, Frame, Machine, OpenMapRun, OpenTask, OpenTimer, Status, begin
 from etl_runner.machine.states.fan_out import start_map, start_parallel
@@ -65,32 +65,31 @@ def decide(
     if machine.status is not Status.RUNNING:
         return []
     decision = Decision(definition, machine, now_ms, rng)
-    _take(decision, stimulus)
-    _run(decision)
+    _run(decision, stimulus)
     return decision.facts
 
 
-def _run(decision: Decision) -> None:
-    """Enter states until every frame waits for something or the execution has ended."""
-    machine = decision.machine
-    while decision.ready and machine.status is Status.RUNNING:
-        frame_id, name = decision.ready.popleft()
-        frame = machine.frames.get(frame_id)
-        if frame is None:
-            continue  # aborted by a sibling while it stood in the queue
-        if name is None:
-            finish_frame(decision, frame)
-        elif machine.events >= EVENT_LIMIT - 2:
-            _end(
-                decision,
-                f.ExecutionFailed(
-                    error=RUNTIME,
-                    cause=f"The execution reached the maximum number of history events ({EVENT_LIMIT}).",
-                ),
-            )
-        else:
-            decision.emit(f.StateEntered(frame=frame_id, state=name))
-            _do(decision, frame)
+def _run(decision: Decision, stimulus: s.Stimulus | None = None) -> None:
+    """Take a stimulus, then enter states until every frame waits for something or the execution ended."""
+    try:
+        if stimulus is not None:
+            _take(decision, stimulus)
+        while decision.ready and decision.machine.status is Status.RUNNING:
+            _next(decision, *decision.ready.popleft())
+    except EventLimitReached:
+        cause = f"The execution reached the maximum number of history events ({EVENT_LIMIT})."
+        end_execution(decision, f.ExecutionFailed(error=RUNTIME, cause=cause))
+
+
+def _next(decision: Decision, frame_id: f.FrameId, name: str | None) -> None:
+    frame = decision.machine.frames.get(frame_id)
+    if frame is None:
+        return  # aborted by a sibling while it stood in the queue
+    if name is None:
+        finish_frame(decision, frame)
+    else:
+        decision.emit(f.StateEntered(frame=frame_id, state=name))
+        _do(decision, frame)
 
 
 def _do(decision: Decision, frame: Frame) -> None:
@@ -100,12 +99,6 @@ def _do(decision: Decision, frame: Frame) -> None:
         _ENTER[type(state)](decision, frame, state)
     except StatesError as error:
         fail_evaluation(decision, frame, error)
-
-
-def _end(decision: Decision, last: f.ExecutionFailed | f.ExecutionTimedOut | f.ExecutionAborted) -> None:
-    """End the execution from outside its states: close all that is open, then say why."""
-    revoke_below(decision, decision.machine.frames[ROOT])
-    decision.emit(last)
 
 
 def _holder(decision: Decision, token: f.Token, kind: type[OpenTask | OpenMapRun]) -> Frame | None:
@@ -119,7 +112,7 @@ def _holder(decision: Decision, token: f.Token, kind: type[OpenTask | OpenMapRun
 
 def _take(decision: Decision, stimulus: s.Stimulus) -> None:
     match stimulus:
-        case s.TaskSuccess() | s.TaskFailure() | s.TaskSubmission() | s.HeartbeatLoss():
+        case s.TaskSuccess() | s.TaskFailure() | s.ActivityFetch() | s.TaskSubmission() | s.HeartbeatLoss():
             frame = _holder(decision, stimulus.token, OpenTask)
             if frame is not None:
                 _answer(decision, frame, stimulus)
@@ -130,9 +123,9 @@ def _take(decision: Decision, stimulus: s.Stimulus) -> None:
         case s.Wake():
             _wake(decision)
         case s.Stop(error=error, cause=cause):
-            _end(decision, f.ExecutionAborted(error=error, cause=cause))
+            end_execution(decision, f.ExecutionAborted(error=error, cause=cause))
         case s.Breakdown(cause=cause):
-            _end(decision, f.ExecutionFailed(error=RUNTIME, cause=cause))
+            end_execution(decision, f.ExecutionFailed(error=RUNTIME, cause=cause))
         case s.Start():
             raise AssertionError("an execution that has begun cannot be started")
 
@@ -140,13 +133,17 @@ def _take(decision: Decision, stimulus: s.Stimulus) -> None:
 def _answer(
     decision: Decision,
     frame: Frame,
-    answer: s.TaskSuccess | s.TaskFailure | s.TaskSubmission | s.HeartbeatLoss,
+    answer: s.TaskSuccess | s.TaskFailure | s.ActivityFetch | s.TaskSubmission | s.HeartbeatLoss,
 ) -> None:
     match answer:
         case s.TaskSuccess(token=token, output=output):
             task_succeeded(decision, frame, token, output)
         case s.TaskFailure(token=token, error=error, cause=cause):
             task_failed(decision, frame, token, error, cause)
+        case s.ActivityFetch(token=token, worker=worker):
+            work = frame.open
+            if isinstance(work, OpenTask) and work.awaits_worker:  # a second worker comes too late
+                decision.emit(f.ActivityStarted(token=token, worker=worker))
         case s.TaskSubmission(token=token, output=output):
             decision.emit(f.TaskSubmitted(token=token, output=output))
         case s.HeartbeatLoss(token=token):
@@ -169,7 +166,7 @@ def _wake(decision: Decision) -> None:
     machine = decision.machine
     deadline = machine.start.deadline_ms
     if deadline is not None and deadline <= decision.now_ms:
-        _end(decision, f.ExecutionTimedOut(error="States.Timeout"))
+        end_execution(decision, f.ExecutionTimedOut(error="States.Timeout"))
         return
     for token, frame_id in list(machine.tokens.items()):
         if machine.tokens.get(token) != frame_id or machine.status is not Status.RUNNING:

@@ -8,13 +8,23 @@ from collections import deque
 from typing import Final
 
 from etl_runner.asl import model
+from etl_runner.errors import EtlRunnerError
 from etl_runner.jsontypes import Json
 from etl_runner.machine import facts as f
 from etl_runner.machine.env import StateEnv
-from etl_runner.machine.state import Frame, Machine, evolve
+from etl_runner.machine.event_count import EVENT_LIMIT
+from etl_runner.machine.state import Frame, Machine, events_added, evolve
 
 INLINE_MAP_CONCURRENCY: Final = 40
 """At most so many iterations of an inline Map at once (AWS: "up to 40 concurrent iterations")."""
+
+
+_ENDS: Final = (f.ExecutionSucceeded, f.ExecutionFailed, f.ExecutionTimedOut, f.ExecutionAborted)
+_NEAR_THE_LIMIT: Final = EVENT_LIMIT - 10
+
+
+class EventLimitReached(EtlRunnerError):  # noqa: N818 -- reads as what it is where it is raised
+    """One more fact would leave no room for the event that ends the execution."""
 
 
 class Decision:
@@ -38,9 +48,16 @@ class Decision:
         self.ready: deque[tuple[f.FrameId, str | None]] = deque()
 
     def emit(self, fact: f.Fact) -> None:
-        """Decide one fact."""
+        """Decide one fact. Raises EventLimitReached, with the fact undecided, when history has no room."""
+        machine = self.machine
+        if (
+            machine.events > _NEAR_THE_LIMIT
+            and not isinstance(fact, _ENDS)
+            and machine.events + events_added(machine, fact) >= EVENT_LIMIT
+        ):
+            raise EventLimitReached
         self.facts.append(fact)
-        evolve(self.machine, fact, self.now_ms)
+        evolve(machine, fact, self.now_ms)
 
     def state_of(self, frame: Frame) -> model.State:
         """The state that a frame is in."""

@@ -59,17 +59,25 @@ class FrameSucceeded(_Fact, frozen=True, tag=True):
 
 
 class FrameFailed(_Fact, frozen=True, tag=True):
-    """A branch or iteration failed; the state that owns it fails with the same error."""
+    """A branch or iteration failed; the state that owns it fails with the same error.
+
+    `aborted` says that the state it was in is one whose end AWS shows as aborted (Task, Wait, Parallel, Map).
+    """
 
     frame: FrameId
     error: str | None = None
     cause: str | None = None
+    aborted: bool = False
 
 
 class FrameAborted(_Fact, frozen=True, tag=True):
-    """A branch or iteration was ended because a sibling failed or the execution ended."""
+    """A branch or iteration was ended because a sibling failed or the execution ended.
+
+    `quiet` says that it was the whole execution that ended: AWS shows no events for what that takes along.
+    """
 
     frame: FrameId
+    quiet: bool = False
 
 
 class StateEntered(_Fact, frozen=True, tag=True):
@@ -100,7 +108,10 @@ class StateFailed(_Fact, frozen=True, tag=True):
 
 
 class TaskScheduled(_Fact, frozen=True, tag=True):
-    """A task was handed out. `deadline_ms` is absolute; `heartbeat_ms` and `timeout_ms` are periods."""
+    """A task was handed out. `deadline_ms` is absolute; `heartbeat_ms` and `timeout_ms` are periods.
+
+    `awaits_worker` marks an activity, which begins only when a worker fetches it (ActivityStarted).
+    """
 
     frame: FrameId
     token: Token
@@ -109,6 +120,14 @@ class TaskScheduled(_Fact, frozen=True, tag=True):
     deadline_ms: int | None = None
     heartbeat_ms: int | None = None
     credentials: Json = None
+    awaits_worker: bool = False
+
+
+class ActivityStarted(_Fact, frozen=True, tag=True):
+    """A worker fetched an activity's task; the token stays open."""
+
+    token: Token
+    worker: str | None = None
 
 
 class TaskSubmitted(_Fact, frozen=True, tag=True):
@@ -279,6 +298,7 @@ Fact: TypeAlias = (
     | StateExited
     | StateFailed
     | TaskScheduled
+    | ActivityStarted
     | TaskSubmitted
     | TaskSucceeded
     | TaskFailed

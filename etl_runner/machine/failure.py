@@ -9,8 +9,8 @@ from etl_runner.errors import StatesError
 from etl_runner.jsontypes import Json
 from etl_runner.machine import facts as f
 from etl_runner.machine.decision import Decision
-from etl_runner.machine.flow import DATA_LIMIT, leave
-from etl_runner.machine.state import Frame, Group
+from etl_runner.machine.flow import DATA_LIMIT, check_size, leave
+from etl_runner.machine.state import ROOT, Frame, Group
 
 TIMEOUT: Final = "States.Timeout"
 HEARTBEAT_TIMEOUT: Final = "States.HeartbeatTimeout"
@@ -36,27 +36,38 @@ def fail_state(
     *,
     names: Sequence[str] = (),
     evaluation: bool = False,
+    absent: str | None = "",
 ) -> None:
     """The work of the frame's state failed: retry it, catch it, or pass the error on.
 
-    `names` are the names that Retry and Catch may match when they are more than `error` alone.
+    `names` are the names that Retry and Catch may match when they are more than `error` alone. `absent` is
+    what a catcher's error output shows for an error or cause that is None: AWS shows null for a task whose
+    answer had none, and an empty string otherwise.
     """
     state = decision.state_of(frame)
     matched = tuple(names) or (error or "",)
-    revoke_below(decision, frame)
+    revoke_below(decision, frame, quiet=RUNTIME in matched)
     if isinstance(state, model.WorkState):
         if _retried(decision, frame, state, matched, error, cause):
             return
-        _close_group(decision, frame, error, cause)
+        if RUNTIME not in matched:
+            _close_group(decision, frame, error, cause)
         catcher = next((c for c in state.catch if _matches(c.error_equals, matched)), None)
         if catcher is not None:
-            decision.emit(
-                f.StateFailed(frame=frame.id, error=error, cause=cause, caught=True, evaluation=evaluation)
-            )
-            _catch(decision, frame, catcher, error, cause)
-            return
+            try:
+                output = _caught(frame, catcher, error, cause, absent)
+            except StatesError as failure:
+                error, cause, evaluation = failure.error, failure.cause, True
+            else:
+                decision.emit(
+                    f.StateFailed(
+                        frame=frame.id, error=error, cause=cause, caught=True, evaluation=evaluation
+                    )
+                )
+                leave(decision, frame, output, catcher.next)
+                return
     decision.emit(f.StateFailed(frame=frame.id, error=error, cause=cause, evaluation=evaluation))
-    _fail_frame(decision, frame, error, cause)
+    _fail_frame(decision, frame, error, cause, absent)
 
 
 def _matches(error_equals: Sequence[str], names: Sequence[str]) -> bool:
@@ -113,19 +124,20 @@ def retry_delay_ms(decision: Decision, retrier: model.Retrier, count: int) -> in
     return round(delay_s * 1000)
 
 
-def _catch(
-    decision: Decision, frame: Frame, catcher: model.Catcher, error: str | None, cause: str | None
-) -> None:
-    output: dict[str, Json] = {}
-    if error is not None:
-        output["Error"] = error
-    if cause is not None:
-        output["Cause"] = cause
-    try:
-        path = catcher.result_path
-        leave(decision, frame, frame.data if path is None else path.put(frame.data, output), catcher.next)
-    except StatesError as failure:
-        _fail_frame(decision, frame, failure.error, failure.cause)
+def _caught(
+    frame: Frame, catcher: model.Catcher, error: str | None, cause: str | None, absent: str | None
+) -> Json:
+    """The output of a state whose error was caught. Raises StatesError where it has no room."""
+    assert frame.state is not None
+    if catcher.result_path is None:
+        return frame.data
+    shown: dict[str, Json] = {
+        "Error": absent if error is None else error,
+        "Cause": absent if cause is None else cause,
+    }
+    output = catcher.result_path.put(frame.data, shown)
+    check_size(output, frame.state)
+    return output
 
 
 def _close_group(decision: Decision, frame: Frame, error: str | None, cause: str | None) -> None:
@@ -138,22 +150,37 @@ def _close_group(decision: Decision, frame: Frame, error: str | None, cause: str
         decision.emit(f.MapFailed(frame=frame.id, error=error, cause=cause))
 
 
-def _fail_frame(decision: Decision, frame: Frame, error: str | None, cause: str | None) -> None:
-    """Nothing in the frame took the error: the state that owns the frame fails, or the execution does."""
-    if frame.parent is None:
-        decision.emit(f.ExecutionFailed(error=error, cause=cause))
+def _fail_frame(
+    decision: Decision, frame: Frame, error: str | None, cause: str | None, absent: str | None
+) -> None:
+    """Nothing in the frame took the error: the state that owns the frame fails, or the execution does.
+
+    States.Runtime, which nothing may take, ends the execution from wherever it arose; AWS shows no failure of
+    the states around it.
+    """
+    if frame.parent is None or error == RUNTIME:
+        end_execution(decision, f.ExecutionFailed(error=error, cause=cause))
         return
     parent = decision.machine.frames[frame.parent]
-    decision.emit(f.FrameFailed(frame=frame.id, error=error, cause=cause))
-    fail_state(decision, parent, error, cause)
+    aborted = isinstance(decision.state_of(frame), model.WorkState | model.WaitState)
+    decision.emit(f.FrameFailed(frame=frame.id, error=error, cause=cause, aborted=aborted))
+    fail_state(decision, parent, error, cause, absent=absent)
 
 
-def revoke_below(decision: Decision, frame: Frame) -> None:
+def end_execution(
+    decision: Decision, last: f.ExecutionFailed | f.ExecutionTimedOut | f.ExecutionAborted
+) -> None:
+    """End the execution other than by success: close all that is open, then say why."""
+    revoke_below(decision, decision.machine.frames[ROOT], quiet=True)
+    decision.emit(last)
+
+
+def revoke_below(decision: Decision, frame: Frame, *, quiet: bool = False) -> None:
     """Close every token under a frame, and abort the frames under it, innermost first."""
     work = frame.open
     if isinstance(work, Group):
         for child_id in sorted(work.children):
-            revoke_below(decision, decision.machine.frames[child_id])
-            decision.emit(f.FrameAborted(frame=child_id))
+            revoke_below(decision, decision.machine.frames[child_id], quiet=quiet)
+            decision.emit(f.FrameAborted(frame=child_id, quiet=quiet))
     elif work is not None:
         decision.emit(f.TokenRevoked(token=work.token))

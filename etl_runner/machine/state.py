@@ -13,7 +13,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from etl_runner.jsontypes import Json
 from etl_runner.machine import facts as f
-from etl_runner.machine.event_count import events_of
+from etl_runner.machine.event_count import DEPENDS, events_of
 
 ROOT: Final[f.FrameId] = 0
 
@@ -29,7 +29,7 @@ class Status(StrEnum):
 
 
 class OpenTask(Struct, kw_only=True):
-    """A task that is handed out."""
+    """A task that is handed out. `awaits_worker` holds while no worker has fetched it (activities only)."""
 
     token: f.Token
     arguments: Json
@@ -37,6 +37,7 @@ class OpenTask(Struct, kw_only=True):
     heartbeat_ms: int | None = None
     credentials: Json = None
     submitted: bool = False
+    awaits_worker: bool = False
 
 
 class OpenTimer(Struct, kw_only=True):
@@ -146,8 +147,37 @@ def begin(start: f.ExecutionStarted, at_ms: int) -> Machine:
 def evolve(machine: Machine, fact: f.Fact, at_ms: int) -> None:
     """Change `machine` as `fact` says. Raises KeyError for a fact that does not fit: a damaged history."""
     machine.facts += 1
+    events = events_added(machine, fact)
     _EVOLVE[type(fact)](machine, fact, at_ms)
-    machine.events += events_of(fact)
+    machine.events += events
+
+
+def events_added(machine: Machine, fact: f.Fact) -> int:
+    """How many AWS history events `fact` adds to those of `machine`, which it has not changed yet."""
+    count = events_of(fact)
+    if count != DEPENDS:
+        return count
+    match fact:
+        case f.TaskScheduled():
+            return 1 if fact.awaits_worker else 2
+        case f.FrameOpened():
+            return _is_map(machine, fact.parent)
+        case f.FrameSucceeded():
+            return _is_map(machine, machine.frames[fact.frame].parent)
+        case f.FrameFailed():
+            return _is_map(machine, machine.frames[fact.frame].parent) + fact.aborted
+        case f.FrameAborted() if not fact.quiet:
+            frame = machine.frames[fact.frame]
+            return _is_map(machine, frame.parent) + (frame.state is not None)
+        case _:
+            return 0
+
+
+def _is_map(machine: Machine, frame_id: f.FrameId | None) -> bool:
+    assert frame_id is not None
+    group = machine.frames[frame_id].open
+    assert isinstance(group, Group)
+    return group.items is not None
 
 
 def fold(pages: Iterable[tuple[int, Iterable[f.Fact]]]) -> Machine:
@@ -196,8 +226,6 @@ def _frame_opened(machine: Machine, fact: f.FrameOpened, _at: int) -> None:
     machine.next_frame = max(machine.next_frame, fact.frame + 1)
     group.children.add(fact.frame)
     group.opened += 1
-    if group.items is not None:
-        machine.events += 1
 
 
 def _frame_gone(machine: Machine, frame_id: f.FrameId) -> tuple[Frame, Group]:
@@ -206,8 +234,6 @@ def _frame_gone(machine: Machine, frame_id: f.FrameId) -> tuple[Frame, Group]:
     group = machine.frames[frame.parent].open
     assert isinstance(group, Group)
     group.children.discard(frame_id)
-    if group.items is not None:
-        machine.events += 1
     return frame, group
 
 
@@ -249,8 +275,15 @@ def _task_scheduled(machine: Machine, fact: f.TaskScheduled, _at: int) -> None:
         deadline_ms=fact.deadline_ms,
         heartbeat_ms=fact.heartbeat_ms,
         credentials=fact.credentials,
+        awaits_worker=fact.awaits_worker,
     )
     _open(machine, fact.frame, fact.token, work)
+
+
+def _activity_started(machine: Machine, fact: f.ActivityStarted, _at: int) -> None:
+    work = machine.frames[machine.tokens[fact.token]].open
+    assert isinstance(work, OpenTask)
+    work.awaits_worker = False
 
 
 def _task_submitted(machine: Machine, fact: f.TaskSubmitted, _at: int) -> None:
@@ -331,6 +364,7 @@ _EVOLVE: Final[dict[type, Callable[[Machine, Any, int], None]]] = {
     f.StateExited: _state_exited,
     f.StateFailed: _state_failed,
     f.TaskScheduled: _task_scheduled,
+    f.ActivityStarted: _activity_started,
     f.TaskSubmitted: _task_submitted,
     f.TaskSucceeded: _token_closed,
     f.TaskFailed: _token_closed,

@@ -39,6 +39,14 @@ class TaskFailure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityFetch:
+    """A worker fetched the task of an activity; `worker` is the name it gave, if any."""
+
+    token: Token
+    worker: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSubmission:
     """A service took a task over and will answer its token later."""
 
@@ -94,6 +102,7 @@ Stimulus: TypeAlias = (
     Start
     | TaskSuccess
     | TaskFailure
+    | ActivityFetch
     | TaskSubmission
     | HeartbeatLoss
     | Wake

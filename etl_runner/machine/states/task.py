@@ -33,6 +33,7 @@ def start_task(decision: Decision, frame: Frame, state: model.TaskState) -> None
             deadline_ms=None if timeout_ms is None else decision.now_ms + timeout_ms,
             heartbeat_ms=heartbeat_ms,
             credentials=credentials,
+            awaits_worker=is_activity(state.resource),
         )
     )
 
@@ -53,6 +54,11 @@ def _period_ms(
             f"but gave {found!r}.",
         )
     return found * 1000
+
+
+def is_activity(resource: str) -> bool:
+    """Whether a resource is an activity's ARN: work that someone else comes to fetch."""
+    return resource.startswith("arn:") and ":activity:" in resource
 
 
 def task_succeeded(decision: Decision, frame: Frame, token: f.Token, output: Json) -> None:
@@ -79,7 +85,7 @@ def task_failed(
 ) -> None:
     """The task answered with an error."""
     decision.emit(f.TaskFailed(token=token, error=error, cause=cause))
-    fail_state(decision, frame, error, cause)
+    fail_state(decision, frame, error, cause, absent=None)
 
 
 def task_timed_out(decision: Decision, frame: Frame, token: f.Token, *, heartbeat: bool) -> None:
