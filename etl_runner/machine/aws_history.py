@@ -1,0 +1,325 @@
+"""AWS's execution history as a projection of the facts.
+
+Facts that AWS never shows (timers, retries, frames of a Parallel) have no event; others have several. How
+many each has is known to state.py as well (`events_added`), since texts and limits speak of event numbers.
+
+`previousEventId` follows a chain per frame: a branch begins at its group's ...Started, and what comes after a
+group goes on from the branch that ended last. Some events hang on a chain without being part of it (the next
+event has the same predecessor): MapIterationSucceeded within the chain of iterations, ...StateSucceeded,
+MapRunSucceeded, MapIterationFailed and ...Aborted. All of this is as AWS's recorded histories have it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final
+
+from msgspec import UNSET
+
+from etl_runner.arn import map_run_arn
+from etl_runner.asl import model
+from etl_runner.jsontypes import Json
+from etl_runner.machine import facts as f
+from etl_runner.machine.aws_events import STATE_TYPES, Details, HistoryEvent, TaskShape, data, failure
+from etl_runner.machine.state import ROOT, Frame, Group, Machine, begin, evolve
+
+
+def project(
+    definition: model.StateMachine,
+    pages: Iterable[tuple[int, Sequence[f.Fact]]],
+    *,
+    region: str,
+    include_data: bool = True,
+) -> Iterator[HistoryEvent]:
+    """Give the events of an execution in order, made while they are asked for.
+
+    `pages` are `(at_ms, facts)` from the first on; `definition` is the one that the execution runs.
+    Timestamps are epoch milliseconds. With `include_data` false, inputs, outputs and parameters are left
+    out. Raises ValueError when the pages do not begin with ExecutionStarted.
+    """
+    projection: _Projection | None = None
+    for at_ms, page in pages:
+        for fact in page:
+            if projection is not None:
+                yield from projection.take(fact, at_ms)
+            elif isinstance(fact, f.ExecutionStarted):
+                projection = _Projection(definition, begin(fact, at_ms), region, include_data=include_data)
+                yield projection.begun(at_ms)
+            else:
+                raise ValueError(
+                    f"a history begins with ExecutionStarted, this one with {type(fact).__name__}"
+                )
+
+
+class _Projection:
+    """The fold of the facts so far, and for each frame the event that its next one follows.
+
+    `after` is what a group's ...Succeeded follows, once a child has succeeded. `struck` is the event at which
+    a failure arose, while what it takes along is being closed.
+    """
+
+    def __init__(
+        self, definition: model.StateMachine, machine: Machine, region: str, *, include_data: bool
+    ) -> None:
+        self.definition = definition
+        self.machine = machine
+        self.region = region
+        self.include_data = include_data
+        self.count = 0
+        self.at_ms = 0
+        self.heads: dict[f.FrameId, int] = {ROOT: 0}
+        self.after: dict[f.FrameId, int] = {}
+        self.struck: int | None = None
+        self.made: list[HistoryEvent] = []
+
+    def begun(self, at_ms: int) -> HistoryEvent:
+        start = self.machine.start
+        self.at_ms = at_ms
+        details = {**data("input", start.input, include=self.include_data), "roleArn": start.role_arn}
+        self.event("ExecutionStarted", 0, "executionStarted", details)
+        return self.made.pop()
+
+    def take(self, fact: f.Fact, at_ms: int) -> list[HistoryEvent]:
+        self.at_ms = at_ms
+        self.made = []
+        write = _WRITE.get(type(fact))
+        if write is not None:
+            write(self, fact)
+        if not isinstance(fact, f.StateFailed | f.FrameFailed | f.FrameAborted | f.TokenRevoked):
+            self.struck = None
+        evolve(self.machine, fact, at_ms)
+        return self.made
+
+    def event(self, kind: str, previous: int, key: str = "", details: Details | None = None) -> int:
+        self.count += 1
+        made: HistoryEvent = {
+            "id": self.count,
+            "previousEventId": previous,
+            "timestamp": self.at_ms,
+            "type": kind,
+        }
+        if key:
+            made[f"{key}EventDetails"] = details or {}
+        self.made.append(made)
+        return self.count
+
+    def chain(self, frame_id: f.FrameId, kind: str, key: str = "", details: Details | None = None) -> None:
+        """Write an event that the frame's next one follows."""
+        self.heads[frame_id] = self.event(kind, self.heads[frame_id], key, details)
+
+    def holder(self, token: f.Token) -> Frame:
+        return self.machine.frames[self.machine.tokens[token]]
+
+    def state(self, frame: Frame) -> model.State:
+        assert frame.state is not None
+        return self.definition.scopes[frame.scope].states[frame.state]
+
+    def state_type(self, frame: Frame) -> str:
+        return STATE_TYPES[type(self.state(frame))]
+
+    def task_shape(self, frame: Frame) -> TaskShape:
+        state = self.state(frame)
+        assert isinstance(state, model.TaskState)
+        return TaskShape.of(state.resource)
+
+    def iteration(self, frame: Frame) -> Details | None:
+        """The details of a MapIteration... event of a frame; None when it is a branch of a Parallel."""
+        assert frame.parent is not None
+        parent = self.machine.frames[frame.parent]
+        assert isinstance(parent.open, Group)
+        return None if parent.open.items is None else {"name": parent.state, "index": frame.index}
+
+
+def _frame_opened(p: _Projection, fact: f.FrameOpened) -> None:
+    parent = p.machine.frames[fact.parent]
+    previous = p.heads[fact.parent]
+    assert isinstance(parent.open, Group)
+    if parent.open.items is not None:
+        details = {"name": parent.state, "index": fact.index}
+        previous = p.event("MapIterationStarted", previous, "mapIterationStarted", details)
+    p.heads[fact.frame] = previous
+
+
+def _frame_succeeded(p: _Projection, fact: f.FrameSucceeded) -> None:
+    frame = p.machine.frames[fact.frame]
+    assert frame.parent is not None
+    head = p.heads.pop(fact.frame)
+    p.heads[frame.parent] = p.after[frame.parent] = head
+    details = p.iteration(frame)
+    if details is not None:
+        p.after[frame.parent] = p.event("MapIterationSucceeded", head, "mapIterationSucceeded", details)
+
+
+def _frame_failed(p: _Projection, fact: f.FrameFailed) -> None:
+    frame = p.machine.frames[fact.frame]
+    assert frame.parent is not None
+    p.struck = p.heads[frame.parent] = p.heads.pop(fact.frame)
+    details = p.iteration(frame)
+    if details is not None:
+        p.event("MapIterationFailed", p.struck, "mapIterationFailed", details)
+    if fact.aborted:
+        p.event(f"{p.state_type(frame)}StateAborted", p.struck)
+
+
+def _frame_aborted(p: _Projection, fact: f.FrameAborted) -> None:
+    frame = p.machine.frames[fact.frame]
+    head = p.heads.pop(fact.frame)
+    if fact.quiet:
+        return
+    previous = head if p.struck is None else p.struck
+    details = p.iteration(frame)
+    if details is not None:
+        p.event("MapIterationAborted", previous, "mapIterationAborted", details)
+    if frame.state is not None:
+        p.event(f"{p.state_type(frame)}StateAborted", previous)
+
+
+def _state_entered(p: _Projection, fact: f.StateEntered) -> None:
+    frame = p.machine.frames[fact.frame]
+    kind = STATE_TYPES[type(p.definition.scopes[frame.scope].states[fact.state])]
+    details = {"name": fact.state, **data("input", frame.data, include=p.include_data)}
+    p.chain(fact.frame, f"{kind}StateEntered", "stateEntered", details)
+
+
+def _state_exited(p: _Projection, fact: f.StateExited) -> None:
+    frame = p.machine.frames[fact.frame]
+    output: Json = frame.data if fact.output is UNSET else fact.output
+    details = {"name": frame.state, **data("output", output, include=p.include_data)}
+    p.chain(fact.frame, f"{p.state_type(frame)}StateExited", "stateExited", details)
+
+
+def _state_failed(p: _Projection, fact: f.StateFailed) -> None:
+    p.struck = p.heads[fact.frame]
+
+
+def _task_scheduled(p: _Projection, fact: f.TaskScheduled) -> None:
+    shape = p.task_shape(p.machine.frames[fact.frame])
+    details = shape.scheduled(fact, p.region, include_data=p.include_data)
+    p.chain(fact.frame, f"{shape.family}Scheduled", _key(shape, "Scheduled"), details)
+    if fact.awaits_worker:
+        return
+    if shape.about:
+        p.chain(fact.frame, "TaskStarted", "taskStarted", dict(shape.about))
+    else:
+        p.chain(fact.frame, f"{shape.family}Started")
+
+
+def _key(shape: TaskShape, what: str) -> str:
+    return shape.family[0].lower() + shape.family[1:] + what
+
+
+def _activity_started(p: _Projection, fact: f.ActivityStarted) -> None:
+    details = {} if fact.worker is None else {"workerName": fact.worker}
+    p.chain(p.holder(fact.token).id, "ActivityStarted", "activityStarted", details)
+
+
+def _task_answered(p: _Projection, token: f.Token, what: str, details: Details) -> None:
+    frame = p.holder(token)
+    shape = p.task_shape(frame)
+    p.chain(frame.id, f"{shape.family}{what}", _key(shape, what), {**shape.about, **details})
+
+
+def _task_submitted(p: _Projection, fact: f.TaskSubmitted) -> None:
+    _task_answered(p, fact.token, "Submitted", data("output", fact.output, include=p.include_data))
+
+
+def _task_succeeded(p: _Projection, fact: f.TaskSucceeded) -> None:
+    _task_answered(p, fact.token, "Succeeded", data("output", fact.output, include=p.include_data))
+
+
+def _task_failed(p: _Projection, fact: f.TaskFailed) -> None:
+    _task_answered(p, fact.token, "Failed", failure(fact.error, fact.cause))
+
+
+def _task_timed_out(p: _Projection, fact: f.TaskTimedOut) -> None:
+    _task_answered(p, fact.token, "TimedOut", {"error": "States.Timeout"})
+
+
+def _parallel_started(p: _Projection, fact: f.ParallelStarted) -> None:
+    p.chain(fact.frame, "ParallelStateStarted")
+
+
+def _parallel_succeeded(p: _Projection, fact: f.ParallelSucceeded) -> None:
+    p.event("ParallelStateSucceeded", p.heads[fact.frame])
+
+
+def _parallel_failed(p: _Projection, fact: f.ParallelFailed) -> None:
+    p.chain(fact.frame, "ParallelStateFailed")
+
+
+def _map_started(p: _Projection, fact: f.MapStarted) -> None:
+    p.after.pop(fact.frame, None)
+    p.chain(fact.frame, "MapStateStarted", "mapStateStarted", {"length": len(fact.items)})
+
+
+def _map_succeeded(p: _Projection, fact: f.MapSucceeded) -> None:
+    previous = p.heads[fact.frame] = p.after.pop(fact.frame, p.heads[fact.frame])
+    p.event("MapStateSucceeded", previous)
+
+
+def _map_failed(p: _Projection, fact: f.MapFailed) -> None:
+    p.chain(fact.frame, "MapStateFailed")
+
+
+def _map_run_started(p: _Projection, fact: f.MapRunStarted) -> None:
+    plan = fact.plan
+    p.chain(fact.frame, "MapStateStarted", "mapStateStarted", {"length": len(plan.get("items") or ())})
+    arn = map_run_arn(p.machine.start.execution_arn, plan["label"], str(fact.token))
+    p.chain(fact.frame, "MapRunStarted", "mapRunStarted", {"mapRunArn": arn})
+
+
+def _map_run_succeeded(p: _Projection, fact: f.MapRunSucceeded) -> None:
+    ended = p.event("MapRunSucceeded", p.heads[p.holder(fact.token).id])
+    p.event("MapStateSucceeded", ended)
+
+
+def _map_run_failed(p: _Projection, fact: f.MapRunFailed) -> None:
+    frame = p.holder(fact.token)
+    p.chain(frame.id, "MapRunFailed", "mapRunFailed", failure(fact.error, fact.cause))
+    p.chain(frame.id, "MapStateFailed")
+
+
+def _execution_succeeded(p: _Projection, _fact: f.ExecutionSucceeded) -> None:
+    details = data("output", p.machine.frames[ROOT].data, include=p.include_data)
+    p.chain(ROOT, "ExecutionSucceeded", "executionSucceeded", details)
+
+
+def _execution_failed(p: _Projection, fact: f.ExecutionFailed) -> None:
+    previous = p.count if p.struck is None else p.struck
+    p.event("ExecutionFailed", previous, "executionFailed", failure(fact.error, fact.cause))
+
+
+def _execution_timed_out(p: _Projection, fact: f.ExecutionTimedOut) -> None:
+    p.event("ExecutionTimedOut", 0, "executionTimedOut", failure(fact.error, fact.cause))
+
+
+def _execution_aborted(p: _Projection, fact: f.ExecutionAborted) -> None:
+    p.event("ExecutionAborted", 0, "executionAborted", failure(fact.error, fact.cause))
+
+
+_WRITE: Final[dict[type, Callable[[_Projection, Any], None]]] = {
+    f.FrameOpened: _frame_opened,
+    f.FrameSucceeded: _frame_succeeded,
+    f.FrameFailed: _frame_failed,
+    f.FrameAborted: _frame_aborted,
+    f.StateEntered: _state_entered,
+    f.StateExited: _state_exited,
+    f.StateFailed: _state_failed,
+    f.TaskScheduled: _task_scheduled,
+    f.ActivityStarted: _activity_started,
+    f.TaskSubmitted: _task_submitted,
+    f.TaskSucceeded: _task_succeeded,
+    f.TaskFailed: _task_failed,
+    f.TaskTimedOut: _task_timed_out,
+    f.ParallelStarted: _parallel_started,
+    f.ParallelSucceeded: _parallel_succeeded,
+    f.ParallelFailed: _parallel_failed,
+    f.MapStarted: _map_started,
+    f.MapSucceeded: _map_succeeded,
+    f.MapFailed: _map_failed,
+    f.MapRunStarted: _map_run_started,
+    f.MapRunSucceeded: _map_run_succeeded,
+    f.MapRunFailed: _map_run_failed,
+    f.ExecutionSucceeded: _execution_succeeded,
+    f.ExecutionFailed: _execution_failed,
+    f.ExecutionTimedOut: _execution_timed_out,
+    f.ExecutionAborted: _execution_aborted,
+}
