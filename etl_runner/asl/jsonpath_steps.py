@@ -97,7 +97,7 @@ class Step:
 
 
 class NameStep(Step):
-    """`.name`, `['name']` or `['a','b']`; the last form, when it ends the path, picks several into one object."""
+    """`.name`, `["name"]` or `["a","b"]`, which as the last step picks several into one object."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
         super().__init__()
