@@ -9,12 +9,16 @@ import sys
 import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from ruamel.yaml import YAML
 
+from etl_runner.asl.parse import parse_definition
+from etl_runner.schedule.expressions import parse_expression
+from etl_runner.schedule.patterns import compile_pattern
 from tests.test_ladder import FLOORS, ROOT, imports_of, modules, parse_module
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -95,9 +99,39 @@ def test_the_readme_names_only_commands_that_make_knows() -> None:
     assert {"demo", "test", "help"} <= named <= make_targets()
 
 
-@pytest.mark.parametrize("block", re.findall(r"```(?:yaml|json)\n(.*?)```", README, re.DOTALL))
-def test_the_examples_in_the_readme_are_well_formed(block: str) -> None:
-    assert isinstance(YAML(typ="safe", pure=True).load(block), dict)  # JSON is YAML
+def examples(language: str) -> list[str]:
+    """The fenced examples of the README in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def yaml_example(key: str) -> list[dict[str, Any]]:
+    """The list under `key` of the README's YAML example that has it."""
+    documents = [YAML(typ="safe", pure=True).load(block) for block in examples("yaml")]
+    found: list[dict[str, Any]] = next(document[key] for document in documents if key in document)
+    return found
+
+
+def test_the_schedules_in_the_readme_can_be_read() -> None:
+    block = next(block for block in examples("yaml") if block.startswith("schedules:"))
+    comment = re.findall(r"(?:rate|at|cron)\([^)]*\)", block)
+    (schedule,) = yaml_example("schedules")
+
+    assert len(comment) == 3
+    for expression in [schedule["expression"], *comment]:
+        parse_expression(expression, schedule["timezone"])
+
+
+def test_the_rule_in_the_readme_matches_what_it_is_meant_for() -> None:
+    (rule,) = yaml_example("rules")
+    event = {"source": "shop", "detail-type": "CustomerCreated", "detail": {"name": "Ada"}}
+
+    assert compile_pattern(rule["pattern"]).matches(event)
+
+
+def test_the_workflow_in_the_readme_is_accepted() -> None:
+    (definition,) = examples("json")
+
+    assert parse_definition(definition).scopes[0].start_at == "Greet"
 
 
 def test_the_changelog_begins_with_what_is_not_released() -> None:
