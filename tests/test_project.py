@@ -168,7 +168,7 @@ def test_every_dependency_is_pinned_within_its_range(requirement: Requirement) -
 
 OURS = {"etl_runner", "workflows", "tests", "benchmarks"}
 HALVES = {"pydantic_core"}
-"""Not declared by themselves: pydantic asks for one exact version of its other half and documents its types."""
+"""Not declared by themselves: pydantic asks for one exact version of this and documents its types."""
 
 
 def providers_missing(importing: list[tuple[str, Path]], extras: tuple[str, ...]) -> set[str]:
