@@ -80,9 +80,9 @@ _Argument: TypeAlias = _Constant | Selector | IntrinsicCall
 
 
 def compile_call(text: str) -> IntrinsicCall:
-    """Compile `States.Name(...)`.
+    r"""Compile `States.Name(...)`.
 
-    Arguments are strings in single quotes (with the escapes \\' \\\\ \\{ \\}), numbers, true, false, null,
+    Arguments are strings in single quotes (with the escapes \' \\ \{ \}), numbers, true, false, null,
     paths and further calls. Raises PathSyntaxError with the offset at fault. How many arguments and of which
     types is checked when the call is made, as on AWS.
     """
