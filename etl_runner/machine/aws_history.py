@@ -266,6 +266,10 @@ def _map_run_started(p: _Projection, fact: f.MapRunStarted) -> None:
     p.chain(fact.frame, "MapRunStarted", "mapRunStarted", {"mapRunArn": arn})
 
 
+def _map_run_refused(p: _Projection, fact: f.MapRunRefused) -> None:
+    p.chain(fact.frame, "MapStateStarted", "mapStateStarted", {"length": fact.length})
+
+
 def _map_run_succeeded(p: _Projection, fact: f.MapRunSucceeded) -> None:
     ended = p.event("MapRunSucceeded", p.heads[p.holder(fact.token).id])
     p.event("MapStateSucceeded", ended)
@@ -316,6 +320,7 @@ _WRITE: Final[dict[type, Callable[[_Projection, Any], None]]] = {
     f.MapSucceeded: _map_succeeded,
     f.MapFailed: _map_failed,
     f.MapRunStarted: _map_run_started,
+    f.MapRunRefused: _map_run_refused,
     f.MapRunSucceeded: _map_run_succeeded,
     f.MapRunFailed: _map_run_failed,
     f.ExecutionSucceeded: _execution_succeeded,

@@ -64,9 +64,17 @@ class Decision:
         assert frame.state is not None
         return self.definition.scopes[frame.scope].states[frame.state]
 
-    def env(self, frame: Frame, data: Json) -> StateEnv:
-        """What the expressions of the frame's state see, with `data` as their `$`."""
-        return StateEnv(self.machine, frame, data, self.rng)
+    def env(
+        self,
+        frame: Frame,
+        data: Json,
+        *,
+        item: tuple[int, Json] | None = None,
+        task_token: str | None = None,
+    ) -> StateEnv:
+        """What the expressions of the frame's state see, with `data` as their `$`; see StateEnv."""
+        state = self.state_of(frame)
+        return StateEnv(self.machine, frame, state, data, self.rng, item=item, task_token=task_token)
 
     def enter_scope(self, frame: Frame) -> None:
         """Let a frame begin at its scope's StartAt."""

@@ -4,27 +4,37 @@ import random
 
 from msgspec import UNSET
 
+from etl_runner.asl import model
 from etl_runner.clock import to_iso
 from etl_runner.jsontypes import Json
 from etl_runner.machine.state import Frame, Machine
 
 
 class StateEnv:
-    """The Env of asl/dataflow.py for one state of one frame. The context object is built when first asked."""
+    """The Env of asl/dataflow.py for one state of one frame. The context object is built when first asked.
 
-    __slots__ = ("_context", "_frame", "_item", "_machine", "input", "rng")
+    `item` is (index, value) while a Map selects its items; `task_token` is that of the task being handed out,
+    when someone else is to answer it.
+    """
+
+    __slots__ = ("_context", "_frame", "_item", "_machine", "_state", "_task_token", "input", "rng")
 
     def __init__(
         self,
         machine: Machine,
         frame: Frame,
+        state: model.State,
         data: Json,
         rng: random.Random,
+        *,
         item: tuple[int, Json] | None = None,
+        task_token: str | None = None,
     ) -> None:
         self._machine = machine
         self._frame = frame
+        self._state = state
         self._item = item
+        self._task_token = task_token
         self._context: Json = None
         self.input = data
         self.rng = rng
@@ -33,11 +43,16 @@ class StateEnv:
     def context(self) -> Json:
         """The context object. Source: Step Functions developer guide, "Accessing execution data"."""
         if self._context is None:
-            self._context = context_object(self._machine, self._frame, self._item)
+            context = context_object(self._machine, self._frame, self._state, self._item)
+            if self._task_token is not None:
+                context["Task"] = {"Token": self._task_token}
+            self._context = context
         return self._context
 
 
-def context_object(machine: Machine, frame: Frame, item: tuple[int, Json] | None = None) -> Json:
+def context_object(
+    machine: Machine, frame: Frame, state: model.State, item: tuple[int, Json] | None = None
+) -> dict[str, Json]:
     """Build the context object of a frame's state; `item` is (index, value) while a Map selects its items."""
     start = machine.start
     context: dict[str, Json] = {
@@ -52,11 +67,9 @@ def context_object(machine: Machine, frame: Frame, item: tuple[int, Json] | None
         "StateMachine": {"Id": start.state_machine_arn, "Name": start.state_machine_name},
     }
     if frame.state is not None:
-        context["State"] = {
-            "Name": frame.state,
-            "EnteredTime": to_iso(frame.entered_ms),
-            "RetryCount": frame.attempt - 1,
-        }
+        context["State"] = {"Name": frame.state, "EnteredTime": to_iso(frame.entered_ms)}
+        if isinstance(state, model.WorkState):
+            context["State"]["RetryCount"] = frame.attempt - 1
     found = item or _enclosing_item(machine, frame)
     if found is not None:
         context["Map"] = {"Item": {"Index": found[0], "Value": found[1]}}

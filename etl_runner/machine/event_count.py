@@ -37,6 +37,7 @@ _FIXED: Final[dict[type, int]] = {
     f.MapSucceeded: 1,
     f.MapFailed: 1,
     f.MapRunStarted: 2,  # MapStateStarted and MapRunStarted
+    f.MapRunRefused: 1,  # MapStateStarted alone
     f.MapRunSucceeded: 2,  # MapRunSucceeded and MapStateSucceeded
     f.MapRunFailed: 2,  # MapRunFailed and MapStateFailed
     f.ExecutionSucceeded: 1,

@@ -111,6 +111,7 @@ class TaskScheduled(_Fact, frozen=True, tag=True):
     """A task was handed out. `deadline_ms` is absolute; `heartbeat_ms` and `timeout_ms` are periods.
 
     `awaits_worker` marks an activity, which begins only when a worker fetches it (ActivityStarted).
+    `task_token` is the text under which someone else answers it, drawn at random; None where nobody else may.
     """
 
     frame: FrameId
@@ -121,6 +122,7 @@ class TaskScheduled(_Fact, frozen=True, tag=True):
     heartbeat_ms: int | None = None
     credentials: Json = None
     awaits_worker: bool = False
+    task_token: str | None = None
 
 
 class ActivityStarted(_Fact, frozen=True, tag=True):
@@ -248,6 +250,16 @@ class MapRunStarted(_Fact, frozen=True, tag=True):
     plan: Json
 
 
+class MapRunRefused(_Fact, frozen=True, tag=True):
+    """A Distributed Map was begun, but one of its fields gave nothing to run with; StateFailed follows.
+
+    `length` is the number of items, 0 where an ItemReader would have brought them.
+    """
+
+    frame: FrameId
+    length: int
+
+
 class MapRunSucceeded(_Fact, frozen=True, tag=True):
     """The map run ended within its tolerated failures. Closes the token."""
 
@@ -314,6 +326,7 @@ Fact: TypeAlias = (
     | MapSucceeded
     | MapFailed
     | MapRunStarted
+    | MapRunRefused
     | MapRunSucceeded
     | MapRunFailed
     | ExecutionSucceeded

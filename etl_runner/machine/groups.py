@@ -7,7 +7,6 @@ from etl_runner.errors import StatesError
 from etl_runner.jsontypes import Json
 from etl_runner.machine import facts as f
 from etl_runner.machine.decision import Decision
-from etl_runner.machine.env import StateEnv
 from etl_runner.machine.failure import fail_evaluation
 from etl_runner.machine.flow import effective_input, finish_work
 from etl_runner.machine.state import Frame, Group
@@ -70,5 +69,4 @@ def _selected_item(decision: Decision, parent: Frame, state: model.MapState, ind
     assert group.items is not None
     assert state.item_selector is not None
     data = effective_input(decision, parent, state)
-    item = (index, group.items[index])
-    return state.item_selector.evaluate(StateEnv(decision.machine, parent, data, decision.rng, item))
+    return state.item_selector.evaluate(decision.env(parent, data, item=(index, group.items[index])))

@@ -13,9 +13,10 @@ from typing import Final
 from etl_runner.asl import model
 from etl_runner.asl.dataflow import Env, PathNotFound, Selector
 from etl_runner.errors import StatesError
-from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json, dumps
+from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json, dumps, dumps_text
 
 RUNTIME: Final = "States.Runtime"
+_FRACTION: Final = "ToleratedFailurePercentagePath"
 
 
 def make_plan(state: model.MapState, env: Env, *, items: list[Json] | None) -> Json:
@@ -81,14 +82,20 @@ def _number(
         found = given.evaluate(env)
     except PathNotFound as miss:
         raise StatesError(RUNTIME, f"Invalid path '{given.text}' : {miss}") from miss
-    whole = field == "ToleratedFailurePercentagePath" or isinstance(found, int)
-    if isinstance(found, bool) or not isinstance(found, int | float) or not whole:
-        raise StatesError(
-            RUNTIME, f'The {field} field refers to value "{found}" which is not a valid integer: {given.text}'
-        )
+    accepted = int | float if field == _FRACTION else int
+    if isinstance(found, bool) or not isinstance(found, accepted):
+        raise StatesError(RUNTIME, not_a_number(given, field, found))
     if not least <= found <= most:
         raise StatesError(RUNTIME, f"{field.removesuffix('Path')} must be between {least} and {most}.")
     return found
+
+
+def not_a_number(given: object, field: str, found: Json) -> str:
+    """AWS's sentence for a `...Path` field of a Map that leads to something else than the number it needs."""
+    kind = "float" if field == _FRACTION else "integer"
+    shown = found if isinstance(found, str) else dumps_text(found)
+    text = given.text if isinstance(given, Selector) else given
+    return f'The {field} field refers to value "{shown}" which is not a valid {kind}: {text}'
 
 
 class _ItemEnv:

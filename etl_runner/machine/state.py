@@ -38,6 +38,7 @@ class OpenTask(Struct, kw_only=True):
     credentials: Json = None
     submitted: bool = False
     awaits_worker: bool = False
+    task_token: str | None = None
 
 
 class OpenTimer(Struct, kw_only=True):
@@ -276,6 +277,7 @@ def _task_scheduled(machine: Machine, fact: f.TaskScheduled, _at: int) -> None:
         heartbeat_ms=fact.heartbeat_ms,
         credentials=fact.credentials,
         awaits_worker=fact.awaits_worker,
+        task_token=fact.task_token,
     )
     _open(machine, fact.frame, fact.token, work)
 
@@ -338,6 +340,10 @@ def _map_run_started(machine: Machine, fact: f.MapRunStarted, _at: int) -> None:
     _open(machine, fact.frame, fact.token, OpenMapRun(token=fact.token, plan=fact.plan))
 
 
+def _map_run_refused(_machine: Machine, _fact: f.MapRunRefused, _at: int) -> None:
+    """Nothing was opened."""
+
+
 def _execution_succeeded(machine: Machine, _fact: f.ExecutionSucceeded, _at: int) -> None:
     machine.status = Status.SUCCEEDED
     machine.output = machine.frames[ROOT].data
@@ -380,6 +386,7 @@ _EVOLVE: Final[dict[type, Callable[[Machine, Any, int], None]]] = {
     f.MapSucceeded: _group_ended,
     f.MapFailed: _group_ended,
     f.MapRunStarted: _map_run_started,
+    f.MapRunRefused: _map_run_refused,
     f.MapRunSucceeded: _token_closed,
     f.MapRunFailed: _token_closed,
     f.ExecutionSucceeded: _execution_succeeded,

@@ -9,7 +9,7 @@ from etl_runner.machine.decision import INLINE_MAP_CONCURRENCY, Decision
 from etl_runner.machine.failure import RUNTIME
 from etl_runner.machine.flow import effective_input
 from etl_runner.machine.groups import guarded_finish, open_children
-from etl_runner.machine.map_plan import make_plan
+from etl_runner.machine.map_plan import make_plan, not_a_number
 from etl_runner.machine.state import Frame, Group
 
 
@@ -28,7 +28,12 @@ def start_map(decision: Decision, frame: Frame, state: model.MapState) -> None:
     """Open the iterations, or hand the items to a map run."""
     data = effective_input(decision, frame, state)
     if state.mode is model.MapMode.DISTRIBUTED:
-        plan = make_plan(state, decision.env(frame, data), items=_items(decision, frame, state, data))
+        items = _items(decision, frame, state, data)
+        try:
+            plan = make_plan(state, decision.env(frame, data), items=items)
+        except StatesError:
+            decision.emit(f.MapRunRefused(frame=frame.id, length=len(items or ())))
+            raise
         decision.emit(f.MapRunStarted(frame=frame.id, token=decision.machine.next_token, plan=plan))
         return
     items = _items(decision, frame, state, data)
@@ -68,9 +73,9 @@ def _concurrency(decision: Decision, frame: Frame, state: model.MapState, data: 
             found = found.evaluate(decision.env(frame, data))
         except PathNotFound as miss:
             raise StatesError(RUNTIME, f"Invalid path '{found}' : {miss}") from miss
-        if isinstance(found, bool) or not isinstance(found, int) or found < 0:
-            raise StatesError(
-                RUNTIME, f"The MaxConcurrencyPath field must give a non-negative integer, but gave {found!r}."
-            )
+        if isinstance(found, bool) or not isinstance(found, int):
+            raise StatesError(RUNTIME, not_a_number(state.max_concurrency, "MaxConcurrencyPath", found))
+        if found < 0:
+            raise StatesError(RUNTIME, f"MaxConcurrency must not be negative, but it is {found}.")
     assert isinstance(found, int)
     return min(found or INLINE_MAP_CONCURRENCY, INLINE_MAP_CONCURRENCY)

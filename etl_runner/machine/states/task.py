@@ -1,5 +1,6 @@
 """Task: hand the arguments out with a token, and take the answer."""
 
+import base64
 from typing import Final
 
 from etl_runner.asl import model
@@ -14,12 +15,18 @@ from etl_runner.machine.groups import guarded_finish
 from etl_runner.machine.state import Frame
 
 MAX_SECONDS: Final = 99_999_999
+_ANSWERED_BY_OTHERS: Final = (".waitForTaskToken", ".sync", ".sync:2")
+"""Integrations whose task has a token in `$$.Task.Token`; AWS gives those of .sync one too."""
 
 
 def start_task(decision: Decision, frame: Frame, state: model.TaskState) -> None:
     """Hand the task out, for the first time or again after a retry's pause."""
     data = effective_input(decision, frame, state)
-    env = decision.env(frame, data)
+    activity = is_activity(state.resource)
+    task_token = None
+    if activity or state.resource.endswith(_ANSWERED_BY_OTHERS):
+        task_token = base64.urlsafe_b64encode(decision.rng.randbytes(48)).decode()
+    env = decision.env(frame, data, task_token=task_token)
     arguments = data if state.parameters is None else state.parameters.evaluate(env)
     timeout_ms = _period_ms(decision, frame, data, state.timeout_seconds, "TimeoutSecondsPath")
     heartbeat_ms = _period_ms(decision, frame, data, state.heartbeat_seconds, "HeartbeatSecondsPath")
@@ -33,7 +40,8 @@ def start_task(decision: Decision, frame: Frame, state: model.TaskState) -> None
             deadline_ms=None if timeout_ms is None else decision.now_ms + timeout_ms,
             heartbeat_ms=heartbeat_ms,
             credentials=credentials,
-            awaits_worker=is_activity(state.resource),
+            awaits_worker=activity,
+            task_token=task_token,
         )
     )
 
