@@ -177,6 +177,8 @@ def _compile_field(key: str, value: Json, where: str) -> _Maker:
         try:
             return expression.evaluate(env)
         except PathNotFound:
+            if not expression.definite:
+                return []  # AWS: a slice or wildcard of what is not there is empty
             raise StatesError("States.ParameterPathFailure", field_not_found(expression, key, env)) from None
 
     return make
