@@ -2,3 +2,11 @@
 
 Task functions import from here: `from etl_runner.s3 import read_chunk, put_versioned`.
 """
+
+from etl_runner.s3.client import client
+from etl_runner.s3.read import open_chunk, read_chunk
+from etl_runner.s3.versions import Receipt
+from etl_runner.s3.write import put_versioned
+from etl_runner.s3.writer import VersionedWriter
+
+__all__ = ["Receipt", "VersionedWriter", "client", "open_chunk", "put_versioned", "read_chunk"]
