@@ -30,6 +30,14 @@ _RESERVED_IN_OR: Final = frozenset({
 })  # fmt: skip
 
 
+class PatternRefused(InvalidInput):
+    """A pattern that cannot be used. `path` is the way of keys and indexes to what is wrong."""
+
+    def __init__(self, sentence: str, path: tuple[str | int, ...]) -> None:
+        super().__init__(sentence)
+        self.path = path
+
+
 class Pairs(list[tuple[str, Json]]):
     """A JSON object that keeps duplicate keys, as the reader of JSON text gives it."""
 
@@ -48,7 +56,7 @@ Alternative: TypeAlias = Mapping[str, Field]
 def compile_alternatives(pattern: Json) -> tuple[Alternative, ...]:
     """Check a pattern and give its alternatives: it matches when every field of one of them does.
 
-    Raises InvalidInput naming the place.
+    Raises PatternRefused, an InvalidInput naming the place.
     """
     if not _is_object(pattern):
         _refuse((), f"it is {_kind(pattern)}, not an object", "write {field: [values]}")
@@ -372,6 +380,7 @@ def _refuse(at: Sequence[str | int], what: str, remedy: str) -> NoReturn:
     raise _refusal(at, what, remedy)
 
 
-def _refusal(at: Sequence[str | int], what: str, remedy: str) -> InvalidInput:
+def _refusal(at: Sequence[str | int], what: str, remedy: str) -> PatternRefused:
     place = "".join(f"/{str(key).replace('~', '~0').replace('/', '~1')}" for key in at)
-    return InvalidInput(f"the event pattern cannot be used at {place or '/'}: {what}; {remedy}")
+    sentence = f"the event pattern cannot be used at {place or '/'}: {what}; {remedy}"
+    return PatternRefused(sentence, tuple(at))

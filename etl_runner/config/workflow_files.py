@@ -1,0 +1,190 @@
+"""The files of workflows/: state machines and the functions they call."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from re import fullmatch
+
+from etl_runner.arn import Arn, state_machine_arn
+from etl_runner.asl.document import Node
+from etl_runner.asl.model import Place
+from etl_runner.asl.parse import parse_definition, resources
+from etl_runner.config.configuration import FunctionBinding, WorkflowDefinition
+from etl_runner.config.faults import shape_faults, sound_entries
+from etl_runner.config.files import ASL_FILE, InputFile, fingerprint
+from etl_runner.config.gather import Gathering
+from etl_runner.config.handlers import check_handler
+from etl_runner.config.models import NAME_PATTERN, FunctionEntry, FunctionsFile
+from etl_runner.config.yaml_source import decode, read_config_yaml
+from etl_runner.errors import DefinitionError, Fault, InvalidInput
+
+_LONGEST_MACHINE_NAME = 80  # CreateStateMachine's own bound
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """One workflow's folder: its Python files by their path in it, and their common hash."""
+
+    name: str
+    path: Path
+    code: Mapping[str, bytes]
+    code_sha256: str
+
+
+def folder_of(name: str, workflows_dir: Path, contents: Mapping[InputFile, bytes]) -> Folder:
+    """Collect the code of one folder."""
+    code = [(file, data) for file, data in contents.items() if file.kind == "code" and file.folder == name]
+    by_path = {file.inner.removeprefix(f"{name}/"): data for file, data in code}
+    return Folder(name, workflows_dir / name, by_path, fingerprint(code))
+
+
+def read_functions(file: InputFile, data: bytes, folder: Folder, into: Gathering) -> list[FunctionBinding]:
+    """Read a functions.yaml; faults go to `into`, and entries without fault are given.
+
+    Every name goes to `into.functions`, of broken entries too: a workflow that names one is right.
+    """
+    text = decode(data, file.shown)
+    if isinstance(text, Fault):
+        into.faults.append(text)
+        into.functions_unread = True
+        return []
+    document = read_config_yaml(text, file.shown)
+    into.faults += shape_faults(FunctionsFile, document)
+    into.functions_unread |= document.root is None
+    functions = document.root.get("functions") if document.root is not None else None
+    members = list(functions.members()) if functions is not None else []
+    into.functions.update(name for name, _ in members)
+    found = []
+    for entry, node in sound_entries(FunctionEntry, (node for _, node in members)):
+        fresh = into.take("function", node.name, node, at_key=True)
+        _check_entry(entry, node, folder, into)
+        if fresh:
+            found.append(_binding(node.name, entry, node, folder, into))
+    return found
+
+
+def _check_entry(entry: FunctionEntry, node: Node, folder: Folder, into: Gathering) -> None:
+    if entry.run_in == "thread" and entry.environment:
+        what = "a function in a thread shares the service's environment and can have none of its own"
+        place, remedy = node.get("environment") or node, "take run_in: process or remove it"
+        into.refuse(place, what, remedy, "thread-environment", at_key=True)
+    problem = check_handler(entry.handler, folder.code, str(folder.path))
+    if problem is None:
+        return
+    if not problem.line:
+        into.refuse(node.get("handler") or node, problem.what, problem.remedy, "unknown-handler")
+        return
+    fault = Fault(
+        what=problem.what,
+        remedy=problem.remedy,
+        code="unusable-handler",
+        file=str(folder.path / problem.file),
+        line=problem.line,
+        column=problem.column,
+    )
+    if fault not in into.faults:  # several handlers may live in the same broken module
+        into.faults.append(fault)
+
+
+def _binding(name: str, entry: FunctionEntry, node: Node, folder: Folder, into: Gathering) -> FunctionBinding:
+    module, _, function = entry.handler.rpartition(".")
+    root = folder.path.absolute().parent
+    return FunctionBinding(
+        name=name,
+        arn=f"arn:aws:lambda:{into.region}:{into.account}:function:{name}",
+        module=f"{root.name}.{folder.name}.{module}",
+        function=function,
+        search_path=str(root.parent),
+        run_in=entry.run_in,
+        timeout_s=entry.timeout_seconds,
+        environment=dict(entry.environment),
+        description=entry.description,
+        code_sha256=folder.code_sha256,
+        file=node.source.file,
+        place=node.key_place,
+    )
+
+
+def read_workflow(file: InputFile, data: bytes, into: Gathering) -> WorkflowDefinition | None:
+    """Read one ASL file; None when it has faults, which go to `into`."""
+    match = ASL_FILE.fullmatch(file.path.name)
+    assert match is not None  # find_files takes no other
+    stem = match["stem"]
+    name = file.folder if stem == "workflow" else f"{file.folder}-{stem}"
+    yaml = match["language"] != "json"
+    if not fullmatch(NAME_PATTERN, file.folder) or len(name) > _LONGEST_MACHINE_NAME or not _is_name(stem):
+        what = f"the workflow would be called {name!r}, which is no name for a state machine"
+        remedy = f"rename folder or file: letters, digits, . _ and -, {_LONGEST_MACHINE_NAME} at most"
+        into.faults.append(Fault(what=what, remedy=remedy, code="invalid-name", file=file.shown))
+        return None
+    text = decode(data, file.shown)
+    if isinstance(text, Fault):
+        into.faults.append(text)
+        return None
+    try:
+        machine = parse_definition(text, file=file.shown, yaml=yaml)
+    except DefinitionError as error:
+        into.faults += error.faults
+        return None
+    return WorkflowDefinition(
+        name=name,
+        arn=state_machine_arn(name, account=into.account, region=into.region),
+        file=file.shown,
+        text=text,
+        yaml=yaml,
+        machine=machine,
+    )
+
+
+def _is_name(stem: str) -> bool:
+    return fullmatch(r"[A-Za-z0-9._-]+", stem) is not None
+
+
+def check_resources(workflow: WorkflowDefinition, into: Gathering) -> None:
+    """Every resource of a workflow has someone to do it: a bound function, or what the checker knows."""
+    for resource, _, state, place in resources(workflow.machine):
+        problem = _function_problem(resource, into)
+        if problem is None and not _is_function(resource):
+            sentence = into.checks.resource(resource)
+            problem = (sentence, "") if sentence is not None else None
+        if problem is not None:
+            into.faults.append(_at_state(workflow, state, place, *problem))
+
+
+def _at_state(workflow: WorkflowDefinition, state: str, place: Place, what: str, remedy: str) -> Fault:
+    return Fault(
+        what=f"the state {state!r} cannot be run: {what}",
+        remedy=remedy,
+        code="unknown-resource",
+        file=workflow.file,
+        line=place.line,
+        column=place.column,
+    )
+
+
+def _function_problem(resource: str, into: Gathering) -> tuple[str, str] | None:
+    if not _is_function(resource):
+        return None
+    arn = Arn.parse(resource)
+    name = arn.resource.removeprefix("function:").partition(":")[0]
+    if name not in into.functions:
+        if into.functions_unread:
+            return None  # it may stand in the file that could not be read
+        close = get_close_matches(name, sorted(into.functions), n=2)
+        hint = f"did you mean {' or '.join(close)}? If not, " if close else ""
+        return f"no function {name!r} is bound", f"{hint}add it to a functions.yaml"
+    if (arn.account, arn.region) != (into.account, into.region):
+        what = (
+            f"the function {name!r} is bound in account {into.account}, region {into.region}, not {resource}"
+        )
+        return what, "correct the ARN, or the service's account and region"
+    return None
+
+
+def _is_function(resource: str) -> bool:
+    try:
+        arn = Arn.parse(resource)
+    except InvalidInput:
+        return False
+    return arn.service == "lambda" and arn.resource.startswith("function:")
