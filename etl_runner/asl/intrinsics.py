@@ -1,7 +1,7 @@
 """Calls of intrinsic functions: the text `States.Name(...)` and its evaluation."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NoReturn, TypeAlias
 
 from etl_runner.asl.intrinsic_functions import INTRINSICS, BadArguments, Intrinsic
@@ -55,6 +55,14 @@ class IntrinsicCall:
             return self._intrinsic.call(tuple(values), env.rng)
         except BadArguments as error:
             self._fail(f"Invalid arguments in {self.name}: {error}")
+
+    def literals(self) -> Iterator[tuple[str, int, Json]]:
+        """Give the literal arguments, inner calls included: function name, position from 0, value."""
+        for position, argument in enumerate(self._arguments):
+            if isinstance(argument, _Constant):
+                yield self.name, position, argument.value
+            elif isinstance(argument, IntrinsicCall):
+                yield from argument.literals()
 
     def _fail_on_path(self, argument: "_Argument", env: Env) -> NoReturn:
         path = argument.text if isinstance(argument, Selector) else ""

@@ -142,9 +142,12 @@ class ItemBatcher:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultWriter:
-    """Where a Distributed Map writes the outcome of its children (manifest.json, SUCCEEDED_n.json ...)."""
+    """Where a Distributed Map writes the outcome of its children (manifest.json, SUCCEEDED_n.json ...).
 
-    resource: str
+    Without a resource only `config` (WriterConfig: Transformation, OutputType) shapes the state's result.
+    """
+
+    resource: str = ""
     parameters: Template | None = None
     config: Mapping[str, Json] = field(default_factory=dict)
 
