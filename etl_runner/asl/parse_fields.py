@@ -15,7 +15,7 @@ from etl_runner.asl.document import Node, kind_of
 from etl_runner.asl.draft import Report
 from etl_runner.asl.intrinsics import IntrinsicCall
 from etl_runner.asl.jsonpath import PathSyntaxError
-from etl_runner.asl.rules import FAIL_FUNCTIONS, MAX_LABEL_LENGTH, VARIABLES, Field, Kind
+from etl_runner.asl.rules import FAIL_FUNCTIONS, MAX_LABEL_LENGTH, NUMBER_ARGUMENTS, VARIABLES, Field, Kind
 from etl_runner.errors import InvalidInput
 from etl_runner.jsontypes import Json
 
@@ -277,10 +277,22 @@ def _expression(value: str) -> Any:
     if value.startswith(("$", "States.")):
         _refuse_variables(value)
     try:
-        return compile_expression(value)
+        expression = compile_expression(value)
     except InvalidInput as error:
         what = f"is no valid path and no valid intrinsic call: {_reason(error)}"
         raise Refused("invalid-expression", what) from None
+    if isinstance(expression, IntrinsicCall):
+        _check_literals(expression)
+    return expression
+
+
+def _check_literals(call: IntrinsicCall) -> None:
+    for name, position, value in call.literals():
+        if position in NUMBER_ARGUMENTS.get(name, ()) and (
+            isinstance(value, bool) or not isinstance(value, int | float)
+        ):
+            what = f"calls {name} with {kind_of(value)} as argument {position + 1}, which has to be a number"
+            raise Refused("invalid-expression", what, "write the number without quotes")
 
 
 def _fail_expression(value: Json, field: Field) -> Any:

@@ -143,7 +143,8 @@ class StatesReader:
     def _check_presence(self, node: Node, table: Mapping[str, Field], around: _Around) -> None:
         missing = [key for key, field in table.items() if field.required and node.get(key) is None]
         for key in missing:
-            self.report.fault(node, "missing-field", f"{around.subject} has no {key}", f"add {key}")
+            what = f"{around.subject} has no {key}"
+            self.report.fault(node, "missing-field", what, f"add {key}", at_key=True)
         for group in AT_MOST_ONE.get(around.table, ()):
             found = [item for key in group if (item := node.get(key)) is not None]
             for extra in found[1:]:
@@ -152,7 +153,7 @@ class StatesReader:
         for group in AT_LEAST_ONE.get(around.table, ()):
             if not any(node.get(key) is not None for key in group):
                 what = f"{around.subject} has none of {', '.join(group)}"
-                self.report.fault(node, "missing-field", what, "add one of them")
+                self.report.fault(node, "missing-field", what, "add one of them", at_key=True)
 
     def _state_name(self, node: Node, field: Field, around: _Around) -> Any:
         value = read_value(node, field, around.subject, self.report)
@@ -198,7 +199,8 @@ class StatesReader:
             what = f"the state {name!r} has to be an object"
             self.report.fault(node, "wrong-type", what, f"found {kind_of(node.value)}")
         elif found is None:
-            self.report.fault(node, "missing-field", f"the state {name!r} has no Type", f"one of {types}")
+            what = f"the state {name!r} has no Type"
+            self.report.fault(node, "missing-field", what, f"add one of {types}", at_key=True)
         else:
             remedy = suggest(kind, _MODELS) if isinstance(kind, str) else ""
             what = f"the Type of the state {name!r} is {kind_of(kind)}, and it has to be one of {types}"

@@ -395,3 +395,12 @@ FAIL_FUNCTIONS: Final = frozenset(
     }
 )
 """The intrinsic functions that ErrorPath and CausePath take: those that can give a string."""
+
+NUMBER_ARGUMENTS: Final[Mapping[str, tuple[int, ...]]] = {
+    "States.MathAdd": (0, 1),
+    "States.MathRandom": (0, 1, 2),
+    "States.ArrayRange": (0, 1, 2),
+    "States.ArrayPartition": (1,),
+    "States.ArrayGetItem": (1,),
+}
+"""Arguments of intrinsic functions that are numbers: a literal of another kind there can never work."""

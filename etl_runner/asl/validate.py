@@ -77,7 +77,8 @@ def _check_goes_on(node: Node, subject: str, report: Report) -> None:
     if after is None and not ends:
         if end is None or end.value is False:  # anything else is a fault of End's own
             what = f"{subject} says neither Next nor End, so nothing follows it"
-            report.fault(node, "missing-transition", what, 'add "Next": "<state>" or "End": true')
+            remedy = 'add "Next": "<state>" or "End": true'
+            report.fault(node, "missing-transition", what, remedy, at_key=True)
     elif after is not None and ends:
         what = f"{subject} has Next and End: true, and only one of them can hold"
         report.fault(after, "exclusive-fields", what, "remove one of the two", at_key=True)
@@ -257,6 +258,8 @@ def check_graph(scopes: list[ScopeDraft], report: Report) -> None:
     """Check where the states of each scope lead."""
     owners = {name: scope for scope in scopes for name in scope.states}
     for scope in scopes:
+        if not scope.states:
+            continue  # States is at fault already
         links = [link for draft in scope.states.values() for link in draft.links]
         for link in [scope.start, *links] if scope.start else links:
             if link.target not in scope.states:
@@ -264,7 +267,9 @@ def check_graph(scopes: list[ScopeDraft], report: Report) -> None:
         if _goes_round(scope):
             what = f"{_name(scope)} has no state that ends it"
             remedy = 'give a state "End": true, or add a Succeed or Fail state'
-            report.fault(scope.node.get("States") or scope.node, "no-terminal-state", what, remedy)
+            report.fault(
+                scope.node.get("States") or scope.node, "no-terminal-state", what, remedy, at_key=True
+            )
         for draft in _never_named(scope):
             what = f"the state {draft.name!r} is named by no StartAt, Next, Default or Catch of its scope"
             report.fault(draft.node, "unreachable-state", what, "lead to it or remove it", at_key=True)
@@ -275,7 +280,7 @@ def _goes_round(scope: ScopeDraft) -> bool:
 
     States that lead nowhere have a fault of their own already.
     """
-    return bool(scope.states) and all(
+    return all(
         not draft.terminal and draft.links and all(link.target in scope.states for link in draft.links)
         for draft in scope.states.values()
     )

@@ -166,8 +166,11 @@ class _Reader:
         while not isinstance(event := next(self.events), MappingEndEvent):
             key = self._key(event)
             key_at = _at(event)
-            item, item_mark = self._value(next(self.events), (*path, key))
+            of_key = next(self.events)
+            item, item_mark = self._value(of_key, (*path, key))
             item_mark.key = key_at
+            if of_key.start_mark.index == of_key.end_mark.index:  # nothing stands there, which is null
+                item_mark.at = key_at
             if key in inside:
                 self.faults.append(duplicate_key(self.source, key, key_at, inside[key].key, (*path, key)))
             value[key] = item

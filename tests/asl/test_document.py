@@ -220,9 +220,9 @@ json_values = st.recursive(
 )  # fmt: skip
 
 
-@given(json_values, st.sampled_from([None, 2]), st.booleans())
+@given(data=json_values, indent=st.sampled_from([None, 2]), ascii_only=st.booleans())
 def test_json_reads_what_the_standard_library_writes(
-    data: Json, indent: int | None, ascii_only: bool
+    *, data: Json, indent: int | None, ascii_only: bool
 ) -> None:
     assert data == value(from_json(json.dumps(data, indent=indent, ensure_ascii=ascii_only)))
 
