@@ -317,8 +317,11 @@ def _scan_as_argument(links: list[Step]) -> list[Step]:
     if len(links) < 2 or not isinstance(links[0], DescentStep) or not isinstance(links[-1], FunctionStep):
         return links
     last = links[-1]
-    inner = [*links[:-1], WildcardStep()] if last.name in _COUNTING else links[:-1]
-    found = Path("", _linked(inner), from_root=True)
+    inner = _linked(links[:-1])
+    if last.name in _COUNTING:
+        inner = _linked([*inner, WildcardStep()])
+        inner[-1].after = inner[-2].after  # to Jayway the path still ends one step earlier
+    found = Path("", inner, from_root=True)
     return [FunctionStep(last.name, FUNCTIONS.get(last.name), [found.evaluate])]
 
 

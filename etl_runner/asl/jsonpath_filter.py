@@ -15,6 +15,8 @@ _Operand: TypeAlias = Callable[[Json, Json], Json]
 
 _RELATION: Final = frozenset("<>=~!")
 _BARE_WORD: Final = re.compile(r"[^\W\d][\w-]*")
+_AFTER_OPERAND: Final = ("", ")", "&", "|")
+_WORDS: Final = {"true": True, "false": False, "null": None}
 _NESTING_MAX: Final = 50
 
 
@@ -112,12 +114,15 @@ class _Parser:
         left, path, wanted = self.value()
         after_left = self.position
         try:
+            start = self.position
             compare = self.operator()
-            right, _, _ = self.value()
+            right = self.bare_word() if self.text[start : self.position].strip() == "==" else None
+            if right is None:
+                right, _, _ = self.value()
         except PathSyntaxError:
             # Not a comparison: then what was read so far asks whether the path is there.
             self.position = after_left
-            if path is None:
+            if path is None or self.skip() not in _AFTER_OPERAND:
                 raise
             return _exists(path, wanted=wanted)
         if left_start == after_left:
@@ -193,19 +198,20 @@ class _Parser:
                 return read_json(body)
             except ValueError as error:
                 raise self.fault(str(error), start) from None
-        for word, constant in (("true", True), ("false", False), ("null", None)):
+        for word, constant in _WORDS.items():
             if self.text.startswith(word, self.position, self.end):
                 self.position += len(word)
                 return constant
-        return self.bare_word() if sign.isalpha() else self.number()
+        return self.number()
 
-    def bare_word(self) -> str:
-        """Text without quotes, `[?(@.status==Failed)]`: beyond Jayway, but deployed workflows have it."""
+    def bare_word(self) -> _Operand | None:
+        """Text without quotes after `==`: beyond Jayway, but deployed workflows have `@.status==Failed`."""
+        self.skip()
         found = _BARE_WORD.match(self.text, self.position, self.end)
-        if found is None:
-            raise self.fault("expected a path, text, number, list, true, false or null")
+        if found is None or found[0] in _WORDS:
+            return None
         self.position = found.end()
-        return found[0]
+        return _constant(found[0])
 
     def regex(self, body: str, start: int) -> Regex:
         flags = self.position
