@@ -33,16 +33,20 @@ class Countdown:
         self.done = threading.Event()
 
     def outcome(self, outcome: Outcome) -> None:
+        """Count one; only the supervisor thread calls."""
         assert type(outcome).__name__ == "Succeeded", outcome
-        self._left -= 1  # only the supervisor thread calls
+        self._left -= 1
         if self._left == 0:
             self.done.set()
 
-    def heartbeat(self, token: str) -> None: ...
+    def heartbeat(self, token: str) -> None:
+        """Nothing to do."""
 
-    def log(self, line: LogLine) -> None: ...
+    def log(self, line: LogLine) -> None:
+        """Nothing to do."""
 
-    def progress(self, progress: Progress) -> None: ...
+    def progress(self, progress: Progress) -> None:
+        """Nothing to do."""
 
 
 def invocation(number: int) -> Invocation:

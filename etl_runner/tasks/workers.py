@@ -12,12 +12,9 @@ import signal
 import socket
 import threading
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from enum import Enum, auto
 from functools import partial
 from typing import Final
 
@@ -28,6 +25,7 @@ from etl_runner.tasks.contract import Failed, Invocation, Outcome, Sink
 from etl_runner.tasks.functions import FunctionSpec
 from etl_runner.tasks.handlers import Ended, sandbox_cause, timed_out
 from etl_runner.tasks.report import context_fields, outcome_of, tell_lines, tell_outcome, tell_progress
+from etl_runner.tasks.slots import Doom, Job, Slot
 from etl_runner.tasks.wire import Finished, FromWorker, Logged, Ready, Reported, Run
 from etl_runner.tasks.worker_process import START_TIMEOUT_S, WorkerProcess, check_handler, exit_message
 
@@ -35,40 +33,6 @@ log = logging.getLogger(__name__)
 
 TERM_GRACE_S: Final = 2.0
 """Between SIGTERM and SIGKILL when the pool closes on a running task."""
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Job:
-    """One invocation on its way through the pool."""
-
-    spec: FunctionSpec
-    invocation: Invocation
-    sink: Sink
-    task: str
-    request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    closed: bool = False
-
-
-class Doom(Enum):
-    """Why the supervisor has killed a worker."""
-
-    TIMEOUT = auto()
-    START = auto()
-    SILENT = auto()  # cancelled, retired or closing: nobody wants to hear of it
-    GARBLED = auto()
-
-
-@dataclass(slots=True, eq=False)
-class Slot:
-    """A worker and what it is doing. `limit_s` is on the monotonic clock."""
-
-    worker: WorkerProcess
-    search_path: str
-    job: Job | None
-    ready: bool = False
-    limit_s: float = float("inf")
-    doom: Doom | None = None
-    outdated: bool = False
 
 
 class WorkerPool:
@@ -105,9 +69,16 @@ class WorkerPool:
     def submit(self, spec: FunctionSpec, invocation: Invocation, sink: Sink, task: str = "") -> None:
         """Queue one invocation. Its outcome goes to the sink, unless `cancel` or `close` comes first.
 
-        `task` is what a result over the size limit is blamed on, by default the function's ARN.
+        `task` is what a result over the size limit is blamed on, by default the function's ARN. Raises
+        TypeError for arguments that are no JSON.
         """
-        job = Job(spec=spec, invocation=invocation, sink=sink, task=task or spec.arn)
+        job = Job(
+            spec=spec,
+            invocation=invocation,
+            sink=sink,
+            task=task or spec.arn,
+            arguments=dumps(invocation.arguments),
+        )
         with self._lock:
             if not self._accepting:
                 return  # the daemon is ending; the task is handed out again when it is back
@@ -173,12 +144,15 @@ class WorkerPool:
 
     def _turn(self) -> None:
         for key, events in self._selector.select(self._patience_s()):
-            try:
-                key.data(events)
-            except Exception:
-                log.exception("the worker supervisor met a fault of its own and goes on")
-        self._keep_limits()
-        self._assign()
+            self._try(partial(key.data, events))
+        self._try(self._keep_limits)
+        self._try(self._assign)
+
+    def _try(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception:
+            log.exception("the worker supervisor met a fault of its own and goes on")
 
     def _patience_s(self) -> float | None:
         limits = [slot.limit_s for slot in self._slots]
@@ -192,7 +166,7 @@ class WorkerPool:
             self._wake_out.recv(4096)
         self._signalled = False  # before the commands are read: one posted from here on signals again
         while self._commands:
-            self._commands.popleft()()
+            self._try(self._commands.popleft())
 
     def _cancel(self, job: Job) -> None:
         with suppress(ValueError):
@@ -249,10 +223,22 @@ class WorkerPool:
 
     def _assign(self) -> None:
         while self._waiting and self._closing_until_s is None:
-            slot = self._free_slot(self._waiting[0].spec.search_path)
+            try:
+                slot = self._free_slot(self._waiting[0].spec.search_path)
+            except (OSError, ValueError) as fault:
+                if any(slot.job for slot in self._slots):
+                    return  # tried again when one of them is done
+                self._refuse(self._waiting.popleft(), f"no worker process could be started ({fault})")
+                continue
             if slot is None:
                 return
             self._hand_out(slot, self._waiting.popleft())
+
+    def _refuse(self, job: Job, message: str) -> None:
+        # One of the names that AWS's guide tells everyone to retry.
+        error = "Lambda.ServiceException"
+        cause = sandbox_cause(error, f"{message}; it is worth trying again", job.request_id)
+        self._deliver(job, Failed(token=job.invocation.token, error=error, cause=cause))
 
     def _free_slot(self, search_path: str) -> Slot | None:
         # A worker keeps its first search path: modules of one name from two folders must not meet.
@@ -267,21 +253,8 @@ class WorkerPool:
             self._kill(free[0], Doom.SILENT)
         return self._start(search_path)
 
-    def _start(self, search_path: str) -> Slot | None:
-        try:
-            worker = WorkerProcess(self._environment)
-        except OSError as fault:
-            job = self._waiting.popleft()
-            message = f"no worker process could be started ({fault}); it is worth trying again"
-            self._deliver(
-                job,
-                Failed(
-                    token=job.invocation.token,
-                    error="Lambda.ServiceException",
-                    cause=sandbox_cause("Lambda.ServiceException", message, job.request_id),
-                ),
-            )
-            return None
+    def _start(self, search_path: str) -> Slot:
+        worker = WorkerProcess(self._environment)
         slot = Slot(worker, search_path, None, limit_s=time.monotonic() + START_TIMEOUT_S)
         self._slots.add(slot)
         register = self._selector.register
@@ -293,18 +266,18 @@ class WorkerPool:
         return slot
 
     def _hand_out(self, slot: Slot, job: Job) -> None:
-        slot.job = job
-        if slot.ready:
-            slot.limit_s = time.monotonic() + job.spec.timeout_s
         run = Run(
             context=context_fields(job.spec, job.invocation, job.request_id),
             module=job.spec.module,
             function=job.spec.function,
             search_path=job.spec.search_path,
             environment=dict(job.spec.environment),
-            arguments=dumps(job.invocation.arguments),
+            arguments=job.arguments,
             task=job.task,
         )
+        slot.job = job
+        if slot.ready:
+            slot.limit_s = time.monotonic() + job.spec.timeout_s
         if not slot.worker.send(run):
             self._watch(slot, selectors.EVENT_READ | selectors.EVENT_WRITE)
 

@@ -162,3 +162,18 @@ def garble(event: Any, context: Any) -> Any:
 def mutate(event: Any, context: Any) -> Any:
     event["items"].append("mine")
     return event
+
+
+def say_and_report(event: Any, context: Any) -> Any:
+    log.info("to the log %s", event)
+    context.progress(1, 2)
+
+
+def read_fifo(event: Any, context: Any) -> Any:
+    log.info("waiting")
+    return Path(event).read_text()
+
+
+def ignore_sigterm(event: Any, context: Any) -> Any:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    hang(event, context)

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES
+from etl_runner.tasks import workers
 from etl_runner.tasks.contract import Failed, Invocation, Succeeded
 from etl_runner.tasks.workers import WorkerPool
 from tests.tasks.collector import HERE, Collector, invoke, spec
@@ -395,6 +396,40 @@ def test_close_without_grace_ends_running_tasks_without_an_outcome(sink: Collect
     pool.close(0)
 
 
+def test_a_task_that_ignores_sigterm_is_killed_after_it(
+    sink: Collector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "TERM_GRACE_S", 0.1)
+    pool = WorkerPool(1)
+    with told_by(tmp_path / "fifo") as fd:
+        pool.submit(spec("ignore_sigterm"), invoke(str(tmp_path / "fifo")), sink)
+        read_line(fd)
+        pool.close(0)
+
+        assert ended(fd)
+    assert sink.outcomes == {}
+
+
+def test_a_machine_that_can_start_no_process_fails_the_tasks_and_not_the_pool(
+    sink: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(_: Any) -> None:
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    pool = WorkerPool(1)
+    monkeypatch.setattr(workers, "WorkerProcess", no_more)
+    refused = [invoke(), invoke()]
+    for job in refused:
+        pool.submit(spec("echo"), job, sink)
+    errors = [sink.failed(job.token).error for job in refused]
+    monkeypatch.undo()
+    pool.submit(spec("echo"), job := invoke(1), sink)
+
+    assert errors == ["Lambda.ServiceException"] * 2
+    assert sink.succeeded(job.token).output == 1
+    pool.close(0)
+
+
 @pytest.mark.parametrize("name", ["hang", "hold_the_gil"])
 def test_workers_end_when_the_daemon_is_killed(tmp_path: Path, name: str) -> None:
     daemon = textwrap.dedent(f"""
@@ -415,12 +450,16 @@ def test_workers_end_when_the_daemon_is_killed(tmp_path: Path, name: str) -> Non
         assert ended(fd)
 
 
-def test_check_says_what_is_wrong_with_a_handler_without_importing_it_here(pool: WorkerPool) -> None:
-    assert pool.check(spec("echo")) is None
-    missing = pool.check(spec("nobody"))
-    assert missing is not None
-    assert missing.endswith("cannot be used: Handler 'nobody' missing on module 'task_examples'")
-    assert "task_examples" not in sys.modules
+def test_check_says_what_is_wrong_with_a_handler_without_importing_it_here(
+    pool: WorkerPool, tmp_path: Path
+) -> None:
+    (tmp_path / "checked.py").write_text("def handler(event, context):\n    pass\n")
+
+    assert pool.check(spec("handler", module="checked", search_path=str(tmp_path))) is None
+    assert pool.check(spec("nobody", module="checked", search_path=str(tmp_path))) == (
+        "the function nobody (checked.nobody) cannot be used: Handler 'nobody' missing on module 'checked'"
+    )
+    assert "checked" not in sys.modules
 
 
 def test_check_survives_a_module_that_ends_its_process(pool: WorkerPool, tmp_path: Path) -> None:

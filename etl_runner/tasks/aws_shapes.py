@@ -1,0 +1,162 @@
+"""JSON to the parameters of a boto3 call and its answer back to JSON, along the API model's shapes.
+
+Step Functions writes members in Pascal case whatever the API has, times as ISO-8601 text, and blobs as
+text. A blob that is no UTF-8 text comes back in base64: JSON could not hold it otherwise.
+"""
+
+import base64
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from etl_runner.errors import StatesError
+from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json, dumps, dumps_text
+from etl_runner.tasks.aws_naming import member
+from etl_runner.tasks.handlers import size_exceeded
+
+_NUMBERS: Final = {"integer": "an INTEGER", "long": "a LONG", "float": "a FLOAT", "double": "a DOUBLE"}
+
+
+def members_by_name(shape: Any) -> dict[str, str]:
+    """Name in a definition -> name in the API, both as the API has it and as Step Functions writes it."""
+    names = {name: name for name in shape.members}
+    return {member(name): name for name in names} | names
+
+
+def to_parameters(shape: Any, value: Json, faults: list[str]) -> dict[str, Any]:
+    """Turn Parameters into keyword arguments of a boto3 call; what does not fit is added to `faults`.
+
+    null stands for a field that is not there, as on AWS.
+    """
+    return _structure(shape, value, "Parameters", faults) or {}
+
+
+def _structure(shape: Any, value: Json, name: str, faults: list[str]) -> dict[str, Any] | None:
+    if not isinstance(value, Mapping):
+        faults.append(f"The value for the field '{name}' must be an OBJECT")
+        return None
+    names = members_by_name(shape)
+    made: dict[str, Any] = {}
+    for key, inner in value.items():
+        if key not in names:
+            faults.append(f"The field '{key}' is not supported by Step Functions")
+        elif inner is not None:
+            made[names[key]] = _to_boto(shape.members[names[key]], inner, key, faults)
+    return made
+
+
+def _to_boto(shape: Any, value: Json, name: str, faults: list[str]) -> Any:
+    if getattr(shape, "is_document_type", False) or (shape.serialization or {}).get("jsonvalue"):
+        return value
+    match shape.type_name:
+        case "structure":
+            return _structure(shape, value, name, faults)
+        case "list":
+            if isinstance(value, list):
+                return [_to_boto(shape.member, item, name, faults) for item in value]
+            kind = "an ARRAY"
+        case "map":
+            if isinstance(value, Mapping):
+                return {key: _to_boto(shape.value, item, name, faults) for key, item in value.items()}
+            kind = "an OBJECT"
+        case "blob":
+            # Recorded on AWS: s3:putObject with a Body of {"a":1} or false stores that JSON text.
+            return value.encode() if isinstance(value, str) else dumps(value)
+        case _:
+            kind = _scalar_fault(shape.type_name, value)
+            if not kind:
+                return int(value) if shape.type_name in {"integer", "long"} else value
+    faults.append(f"The value for the field '{name}' must be {kind}")
+    return None
+
+
+def _scalar_fault(type_name: str, value: Json) -> str:
+    """Say what a value of this type must be, "" when it is that."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    match type_name:
+        case "string" | "character":
+            return "" if isinstance(value, str) else "a STRING"
+        case "boolean":
+            return "" if isinstance(value, bool) else "a BOOLEAN"
+        case "integer" | "long":
+            whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+            return "" if is_number and whole else _NUMBERS[type_name]
+        case "float" | "double":
+            return "" if is_number else _NUMBERS[type_name]
+        case "timestamp":
+            return "" if isinstance(value, str) or is_number else "a TIMESTAMP"
+        case _:
+            return ""
+
+
+def missing_members(shape: Any, given: Mapping[str, Any]) -> list[str]:
+    """The API's names of required members that are not given, in the order of the model."""
+    return [name for name in shape.required_members if name not in given]
+
+
+def to_json(shape: Any, answer: Mapping[str, Any], task: str) -> dict[str, Json]:
+    """Turn boto3's answer into JSON. Raises StatesError States.DataLimitExceeded for one that is too big."""
+    made = {
+        member(name): _from_boto(inner, answer[name], task)
+        for name, inner in (shape.members if shape is not None else {}).items()
+        if answer.get(name) is not None
+    }
+    check_size(made, task)
+    return made
+
+
+def check_size(result: Json, task: str) -> None:
+    """Raise StatesError States.DataLimitExceeded when a result is over the payload limit."""
+    if len(dumps(result)) > PAYLOAD_LIMIT_BYTES:
+        raise StatesError("States.DataLimitExceeded", size_exceeded(task))
+
+
+def _from_boto(shape: Any, value: Any, task: str) -> Json:
+    if hasattr(value, "read"):
+        return _text(_read(value, task))
+    match shape.type_name:
+        case "structure" if isinstance(value, Mapping) and not getattr(shape, "is_document_type", False):
+            return {
+                member(name): _from_boto(inner, value[name], task)
+                for name, inner in shape.members.items()
+                if value.get(name) is not None
+            }
+        case "list":
+            return [_from_boto(shape.member, item, task) for item in value]
+        case "map":
+            return {key: _from_boto(shape.value, item, task) for key, item in value.items()}
+        case "blob":
+            return _text(value) if isinstance(value, bytes | bytearray) else value
+        case "timestamp" if isinstance(value, datetime):
+            return instant(value)
+        case _:
+            return value
+
+
+def _read(stream: Any, task: str) -> bytes:
+    try:
+        data: bytes = stream.read(PAYLOAD_LIMIT_BYTES + 1)
+    finally:
+        stream.close()  # what is left of a larger object is not read
+    if len(data) > PAYLOAD_LIMIT_BYTES:
+        raise StatesError("States.DataLimitExceeded", size_exceeded(task))
+    return data
+
+
+def _text(data: bytes | bytearray) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return base64.b64encode(data).decode()
+
+
+def instant(when: datetime) -> str:
+    """Write a time as Java's Instant does: 2026-01-31T04:05:06Z, with milliseconds where there are any."""
+    when = when.astimezone(UTC)
+    text = when.strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{when.microsecond // 1000:03d}Z" if when.microsecond >= 1000 else f"{text}Z"
+
+
+def json_text(value: Json) -> str:
+    """A message as a service takes it: text as it is, anything else as its JSON text."""
+    return value if isinstance(value, str) else dumps_text(value)

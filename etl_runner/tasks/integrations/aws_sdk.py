@@ -1,0 +1,169 @@
+"""`arn:aws:states:::aws-sdk:SERVICE:ACTION`: any action of any service that boto3 knows."""
+
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from etl_runner.errors import StatesError
+from etl_runner.jsontypes import Json
+from etl_runner.tasks import aws_faults
+from etl_runner.tasks.aws_models import actions, near, service_model, services
+from etl_runner.tasks.aws_naming import member, service_title
+from etl_runner.tasks.aws_shapes import members_by_name, missing_members, to_json, to_parameters
+from etl_runner.tasks.integration import PREFIX, Integration, ServiceCall
+
+_RESOURCE: Final = re.compile(
+    r"(?P<service>[a-zA-Z0-9-]+):(?P<action>[a-zA-Z0-9]+)(?P<pattern>\.[a-zA-Z]+(?::\d)?)?"
+)
+_TOKENS: Final = uuid.UUID("2f3a8a4c-6f0e-5a51-9f0a-1c4a1f3de2b7")
+"""A namespace of its own for client tokens that are derived from idempotency keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A resource taken apart. `name` is the API's name of the action."""
+
+    service: str
+    boto3_name: str
+    name: str
+
+    @property
+    def model(self) -> Any:
+        """Botocore's model of the service."""
+        return service_model(self.boto3_name)
+
+    @property
+    def operation(self) -> Any:
+        """Botocore's model of the action."""
+        return self.model.operation_model(self.name)
+
+
+class AwsSdk:
+    """Any boto3 call, with AWS's casing of actions, parameters, results and errors."""
+
+    name = "aws-sdk"
+    pattern = "aws-sdk:SERVICE:ACTION"
+    summary = "Any action of any AWS service, as the AWS SDK has it"
+    examples: tuple[str, ...] = (
+        f"{PREFIX}aws-sdk:s3:getObject",
+        f"{PREFIX}aws-sdk:ec2:describeVolumes",
+        f"{PREFIX}aws-sdk:sfn:sendTaskSuccess",
+        f"{PREFIX}aws-sdk:rds:describeDBInstances",
+        f"{PREFIX}aws-sdk:cloudwatchlogs:putLogEvents",
+    )
+
+    def claims(self, resource: str) -> bool:
+        """Whether this is an aws-sdk resource at all."""
+        return resource.startswith(f"{PREFIX}aws-sdk:")
+
+    def accepts(self, resource: str) -> str | None:
+        """None when service and action exist, else a sentence with what comes close."""
+        target = find(resource)
+        return target if isinstance(target, str) else None
+
+    def check_arguments(self, resource: str, template: Json) -> list[str]:
+        """What is wrong with the names of the parameters: unknown ones, required ones that are missing."""
+        target = find(resource)
+        if isinstance(target, str):
+            return [target]
+        shape = target.operation.input_shape
+        names = members_by_name(shape) if shape is not None else {}
+        given = {name.removesuffix(".$") for name in template} if isinstance(template, Mapping) else set()
+        faults = [
+            f"{resource} has no parameter {name!r}{near(name, {key: key for key in names})}"
+            for name in sorted(given - set(names))
+        ]
+        known = {names[name] for name in given & set(names)}
+        needed = missing_members(shape, dict.fromkeys(known)) if shape is not None else []
+        # A client token is filled in for the caller.
+        missing = [member(name) for name in needed if not _is_token(shape.members[name])]
+        return faults + [f"{resource} needs the parameter {name!r}; it is missing" for name in missing]
+
+    def call(self, call: ServiceCall) -> Json:
+        """Call the service. Raises StatesError, named as AWS names it."""
+        target = find(call.resource)
+        if isinstance(target, str):
+            raise StatesError("States.Runtime", target)
+        from botocore.exceptions import (  # noqa: PLC0415 -- a tenth of a second that only calls need pay
+            BotoCoreError,
+            ClientError,
+            ParamValidationError,
+        )
+
+        parameters = _parameters(target, call)
+        model, operation = target.model, target.operation
+        title = service_title(str(model.service_id))
+        try:
+            answer = _method(call, target)(**parameters)
+            return to_json(operation.output_shape, answer, f"aws-sdk:{target.service}")
+        except ParamValidationError as fault:
+            raise aws_faults.invalid(fault, model) from fault
+        except ClientError as fault:
+            raise aws_faults.refused(fault, model, operation) from fault
+        except BotoCoreError as fault:
+            raise aws_faults.not_reached(title, fault) from fault
+
+
+def find(resource: str) -> Target | str:
+    """Take a resource apart; a sentence when service or action do not exist or the form is not supported."""
+    match = _RESOURCE.fullmatch(resource.removeprefix(f"{PREFIX}aws-sdk:"))
+    if match is None:
+        return f"{resource} should read {PREFIX}aws-sdk:SERVICE:ACTION, as in aws-sdk:s3:getObject"
+    service, action, pattern = match["service"], match["action"], match["pattern"]
+    if pattern is not None:
+        return (
+            f"{resource}: the form {pattern} of aws-sdk resources is not supported yet, it comes with a "
+            f"later release; call {resource.removesuffix(pattern)} and wait for its effect"
+        )
+    boto3_name = services().get(service)
+    if boto3_name is None:
+        names = {**services(), **{name: name for name in services().values()}}
+        instead = [java for java, name in services().items() if name == service]
+        hint = f"; AWS calls it {instead[0]} here" if instead else near(service, names)
+        return f"{resource}: there is no service {service!r}{hint}"
+    known = actions(boto3_name)
+    if action not in known:
+        return f"{resource}: the service {service} has no action {action!r}{near(action, known)}"
+    target = Target(service, boto3_name, known[action])
+    if target.operation.has_event_stream_output or target.operation.has_event_stream_input:
+        return f"{resource}: its answer is a stream of events, which no state can hold; use a function"
+    return target
+
+
+def _method(call: ServiceCall, target: Target) -> Any:
+    from botocore import xform_name  # noqa: PLC0415 -- see above
+
+    return getattr(call.aws.client(target.boto3_name), xform_name(target.name))
+
+
+def _is_token(shape: Any) -> bool:
+    return bool(shape.metadata.get("idempotencyToken"))
+
+
+def _parameters(target: Target, call: ServiceCall) -> dict[str, Any]:
+    """Give the keyword arguments of the boto3 call, with what the SDK fills in itself."""
+    shape = target.operation.input_shape
+    if shape is None:
+        return {}
+    faults: list[str] = []
+    parameters = to_parameters(shape, {} if call.arguments is None else call.arguments, faults)
+    if faults:
+        raise aws_faults.unusable(call.arguments, faults)
+    for name, inner in shape.members.items():
+        if _is_token(inner) and name not in parameters:
+            # Derived, where the SDK would draw one: a task that is handed out again is one request.
+            seed = f"{call.idempotency_key} {call.resource} {name}"
+            parameters[name] = str(uuid.uuid5(_TOKENS, seed))
+    missing = missing_members(shape, parameters)
+    if missing:
+        raise aws_faults.required(missing, target.model)
+    payload = shape.serialization.get("payload")
+    if payload in parameters and isinstance(parameters[payload], bytes) and "ContentType" in shape.members:
+        # What the Java SDK says of a body made from text.
+        parameters.setdefault("ContentType", "text/plain; charset=UTF-8")
+    return parameters
+
+
+INTEGRATION: Integration = AwsSdk()
