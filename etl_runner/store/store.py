@@ -4,7 +4,8 @@ What operators read (lists, histories, ledgers) is in reads.py.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -109,14 +110,13 @@ class Store:
     def put_definition(self, text: str, *, yaml: bool, now_ms: int) -> int:
         """Keep a definition's text once; gives its id."""
         sha256 = hashlib.sha256(text.encode()).hexdigest()
+        row = {"sha256": sha256, "yaml": yaml, "text": text, "created_ms": now_ms}
+        keep = sqlite_insert(t.Definition).on_conflict_do_nothing(index_elements=["sha256"])
         with self._lock, self._reading() as connection:
-            connection.execution_options(immediate=True)
-            with connection.begin():
-                connection.execute(
-                    sqlite_insert(t.Definition).on_conflict_do_nothing(index_elements=["sha256"]),
-                    {"sha256": sha256, "yaml": yaml, "text": text, "created_ms": now_ms},
-                )
-                found = connection.execute(select(t.Definition.id).where(t.Definition.sha256 == sha256))  # type: ignore[call-overload]
+            writer = connection.execution_options(immediate=True)
+            with writer.begin():
+                writer.execute(keep, row)
+                found = writer.execute(select(t.Definition.id).where(t.Definition.sha256 == sha256))  # type: ignore[call-overload]
                 return int(found.scalar_one())
 
     def definition_text(self, definition_id: int) -> tuple[str, bool]:
@@ -201,6 +201,16 @@ class Store:
             )
             return {str(status): int(count) for status, count in connection.execute(query)}
 
+    def orphans(self) -> list[int]:
+        """Running children whose map run has ended: they were to be stopped when the process died."""
+        with self._reading() as connection:
+            query = (
+                select(t.Execution.id)  # type: ignore[call-overload]
+                .join(t.MapRun, t.MapRun.id == t.Execution.map_run_id)
+                .where(t.Execution.status == "RUNNING", t.MapRun.status != "RUNNING")
+            )
+            return list(connection.execute(query).scalars())
+
     def open_children(self, map_run_id: int) -> list[int]:
         """The ids of a map run's running children, in item order."""
         with self._reading() as connection:
@@ -231,8 +241,10 @@ class Store:
             assert last is not None
             after = last
 
-    def _reading(self) -> Connection:
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
         try:
-            return self.engine.connect()
+            with self.engine.connect() as connection:
+                yield connection
         except DatabaseError as error:
             raise unavailable(error, self.path) from error

@@ -1,0 +1,130 @@
+"""Executions in memory: loaded by folding their facts, kept while they work, dropped while they only wait."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from etl_runner.asl import model
+from etl_runner.asl.parse import parse_definition
+from etl_runner.machine.facts import Fact
+from etl_runner.machine.state import Machine, OpenMapRun, OpenTask, Status, fold
+from etl_runner.store.store import ExecutionRow, Store
+
+KEEP: Final = 5_000
+"""How many executions that hold no hand-out may stay in memory; the rest are folded again when needed."""
+
+
+@dataclass(slots=True)
+class Live:
+    """One execution in memory, and what the store last heard of it.
+
+    `fresh` are facts not yet committed; `new` says that the execution's own row is not there yet.
+    """
+
+    id: int
+    arn: str
+    state_machine_arn: str
+    name: str
+    origin: str
+    input_sha256: str
+    definition_id: int
+    definition: model.StateMachine
+    machine: Machine
+    map_run_id: int | None = None
+    item_index: int | None = None
+    new: bool = False
+    kept_working: bool = False
+    kept_wake_ms: int | None = None
+    fresh: list[Fact] = field(default_factory=list)
+
+    @property
+    def working(self) -> bool:
+        """Whether a task or a map run of it is handed out by this process."""
+        machine = self.machine
+        if machine.status is not Status.RUNNING:
+            return False
+        for frame_id in machine.tokens.values():
+            work = machine.frames[frame_id].open
+            if isinstance(work, OpenMapRun) or (isinstance(work, OpenTask) and not work.submitted):
+                return True
+        return False
+
+
+class Definitions:
+    """Parsed definitions by the id of their text: each is parsed once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._parsed: dict[int, model.StateMachine] = {}
+
+    def get(self, definition_id: int) -> model.StateMachine:
+        """Give the parsed definition. Raises DefinitionError when this release refuses an older text."""
+        found = self._parsed.get(definition_id)
+        if found is None:
+            text, yaml = self._store.definition_text(definition_id)
+            found = self._parsed[definition_id] = parse_definition(text, yaml=yaml)
+        return found
+
+
+class LiveCache:
+    """The executions in memory."""
+
+    def __init__(self, store: Store, definitions: Definitions) -> None:
+        self._store = store
+        self._definitions = definitions
+        self._live: OrderedDict[int, Live] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def __iter__(self) -> Iterator[Live]:
+        return iter(self._live.values())
+
+    def add(self, live: Live) -> None:
+        """Keep a new execution."""
+        self._live[live.id] = live
+
+    def peek(self, execution_id: int) -> Live | None:
+        """Give an execution if it is in memory."""
+        return self._live.get(execution_id)
+
+    def drop(self, execution_id: int) -> None:
+        """Forget an execution; it is folded again when needed."""
+        self._live.pop(execution_id, None)
+
+    def get(self, execution_id: int) -> Live | None:
+        """Give a running execution, folding it when it is not in memory; None when none runs by that id."""
+        live = self._live.get(execution_id)
+        if live is None:
+            row = self._store.execution(execution_id)
+            if row is None or row.status != Status.RUNNING:
+                return None
+            live = self._load(row)
+            self._live[execution_id] = live
+        return live
+
+    def _load(self, row: ExecutionRow) -> Live:
+        return Live(
+            id=row.id,
+            arn=row.arn,
+            state_machine_arn=row.state_machine_arn,
+            name=row.name,
+            origin=row.origin,
+            input_sha256=row.input_sha256,
+            definition_id=row.definition_id,
+            definition=self._definitions.get(row.definition_id),
+            machine=fold(self._store.pages(row.id)),
+            map_run_id=row.map_run_id,
+            item_index=row.item_index,
+            kept_working=row.working,
+            kept_wake_ms=row.wake_at_ms,
+        )
+
+    def trim(self) -> None:
+        """Drop those that only wait, oldest first, when there are too many."""
+        if len(self._live) <= KEEP:
+            return
+        idle = [live.id for live in self._live.values() if not live.kept_working and not live.fresh]
+        for execution_id in idle[: len(self._live) - KEEP]:
+            del self._live[execution_id]
