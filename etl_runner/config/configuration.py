@@ -11,7 +11,10 @@ from etl_runner.jsontypes import Json
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkflowDefinition:
-    """One state machine. `file` is its path as shown to people, `text` its source, `yaml` its language."""
+    """One state machine. `file` is its path as shown to people, `text` its source, `yaml` its language.
+
+    `description` is the definition's own Comment.
+    """
 
     name: str
     arn: str
@@ -19,7 +22,7 @@ class WorkflowDefinition:
     text: str
     yaml: bool
     machine: StateMachine = field(compare=False)
-    description: str = ""
+    description: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,10 @@ class InputFile:
 
 
 def find_files(config_dir: Path, workflows_dir: Path) -> tuple[list[InputFile], list[Fault]]:
-    """Look for all files of a configuration, in a fixed order; folders that are missing are faults."""
+    """Look for all files of a configuration, in a fixed order; folders that are missing are faults.
+
+    Raises OSError when a folder cannot be listed.
+    """
     faults = [
         Fault(
             what=f"there is no folder {folder}",
@@ -92,7 +95,7 @@ def _yaml_files(kind: FileKind, config_dir: Path) -> Iterator[InputFile]:
     folder = config_dir / kind
     if folder.is_dir():
         for path in _listed(folder):
-            if path.suffix in _YAML and path.is_file():
+            if path.suffix in _YAML:
                 yield InputFile(kind, path, str(path), path.relative_to(config_dir).as_posix())
 
 

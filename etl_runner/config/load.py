@@ -1,6 +1,7 @@
 """The way in: two folders to a Config, or everything that is wrong with them."""
 
 from pathlib import Path
+from types import MappingProxyType
 
 from etl_runner.arn import DEFAULT_ACCOUNT, DEFAULT_REGION
 from etl_runner.config.configuration import Config, FunctionBinding, Queue, Rule, Schedule, WorkflowDefinition
@@ -29,7 +30,15 @@ def load_config(
     """
     checks = Checks(expression=check_expression, pattern=check_pattern, resource=check_resource)
     into = Gathering(checks, account, region)
-    files, faults = find_files(config_dir, workflows_dir)
+    try:
+        files, faults = find_files(config_dir, workflows_dir)
+    except OSError as error:
+        what = f"the folder cannot be listed: {error.strerror or error}"
+        remedy = "give the service the right to read it"
+        fault = Fault(
+            what=what, remedy=remedy, code="unreadable-file", file=str(error.filename or config_dir)
+        )
+        raise ConfigError([fault]) from None
     contents, unreadable = read_files(files)
     into.faults += [*faults, *unreadable]
     workflows, functions = _workflows(contents, workflows_dir, into)
@@ -39,11 +48,11 @@ def load_config(
     if into.faults:
         raise ConfigError(sorted(into.faults, key=_place))
     return Config(
-        workflows=workflows,
-        functions=functions,
-        schedules=schedules,
-        rules=rules,
-        queues=queues,
+        workflows=MappingProxyType(workflows),
+        functions=MappingProxyType(functions),
+        schedules=MappingProxyType(schedules),
+        rules=MappingProxyType(rules),
+        queues=MappingProxyType(queues),
         fingerprint=fingerprint(contents.items()),
     )
 

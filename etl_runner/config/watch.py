@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from etl_runner.config.configuration import Config
 from etl_runner.config.files import find_files
-from etl_runner.errors import ConfigError, Fault
+from etl_runner.errors import ConfigError
 
 Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
 
@@ -74,9 +74,6 @@ class ConfigWatcher:
             return self._load()
         except ConfigError as error:
             return error
-        except OSError as error:  # a folder taken away while it was listed
-            what = f"the configuration cannot be read: {error.strerror or error}"
-            return ConfigError([Fault(what=what, code="unreadable-file", file=str(error.filename or ""))])
 
     def _stamp(self) -> Stamp:
         """What the files look like from outside; the inode changes when one is renamed into place."""

@@ -2,22 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from re import fullmatch
 
-from etl_runner.arn import Arn, state_machine_arn
+from etl_runner.arn import state_machine_arn
 from etl_runner.asl.document import Node
 from etl_runner.asl.model import Place
 from etl_runner.asl.parse import parse_definition, resources
 from etl_runner.config.configuration import FunctionBinding, WorkflowDefinition
 from etl_runner.config.faults import shape_faults, sound_entries
 from etl_runner.config.files import ASL_FILE, InputFile, fingerprint
+from etl_runner.config.function_refs import check_invocations, function_problem, is_function
 from etl_runner.config.gather import Gathering
 from etl_runner.config.handlers import check_handler
 from etl_runner.config.models import NAME_PATTERN, FunctionEntry, FunctionsFile
 from etl_runner.config.yaml_source import decode, read_config_yaml
-from etl_runner.errors import DefinitionError, Fault, InvalidInput
+from etl_runner.errors import DefinitionError, Fault
 
 _LONGEST_MACHINE_NAME = 80  # CreateStateMachine's own bound
 
@@ -134,6 +134,7 @@ def read_workflow(file: InputFile, data: bytes, into: Gathering) -> WorkflowDefi
         text=text,
         yaml=yaml,
         machine=machine,
+        description=machine.comment,
     )
 
 
@@ -144,12 +145,14 @@ def _is_name(stem: str) -> bool:
 def check_resources(workflow: WorkflowDefinition, into: Gathering) -> None:
     """Every resource of a workflow has someone to do it: a bound function, or what the checker knows."""
     for resource, _, state, place in resources(workflow.machine):
-        problem = _function_problem(resource, into)
-        if problem is None and not _is_function(resource):
+        if is_function(resource):
+            problem = function_problem(resource, into)
+        else:
             sentence = into.checks.resource(resource)
             problem = (sentence, "") if sentence is not None else None
         if problem is not None:
             into.faults.append(_at_state(workflow, state, place, *problem))
+    check_invocations(workflow.text, workflow.file, into, yaml=workflow.yaml)
 
 
 def _at_state(workflow: WorkflowDefinition, state: str, place: Place, what: str, remedy: str) -> Fault:
@@ -161,30 +164,3 @@ def _at_state(workflow: WorkflowDefinition, state: str, place: Place, what: str,
         line=place.line,
         column=place.column,
     )
-
-
-def _function_problem(resource: str, into: Gathering) -> tuple[str, str] | None:
-    if not _is_function(resource):
-        return None
-    arn = Arn.parse(resource)
-    name = arn.resource.removeprefix("function:").partition(":")[0]
-    if name not in into.functions:
-        if into.functions_unread:
-            return None  # it may stand in the file that could not be read
-        close = get_close_matches(name, sorted(into.functions), n=2)
-        hint = f"did you mean {' or '.join(close)}? If not, " if close else ""
-        return f"no function {name!r} is bound", f"{hint}add it to a functions.yaml"
-    if (arn.account, arn.region) != (into.account, into.region):
-        what = (
-            f"the function {name!r} is bound in account {into.account}, region {into.region}, not {resource}"
-        )
-        return what, "correct the ARN, or the service's account and region"
-    return None
-
-
-def _is_function(resource: str) -> bool:
-    try:
-        arn = Arn.parse(resource)
-    except InvalidInput:
-        return False
-    return arn.service == "lambda" and arn.resource.startswith("function:")

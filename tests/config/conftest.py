@@ -94,7 +94,11 @@ def load(root: Path) -> Callable[[], Config]:
     """Loads the configuration with the real checks of expressions and patterns."""
 
     def check_resource(resource: str) -> str | None:
-        return None if resource.startswith("arn:aws:states:::sns:") else f"nobody can do {resource}"
+        return (
+            None
+            if resource.startswith(("arn:aws:states:::sns:", "arn:aws:states:::lambda:"))
+            else f"nobody can do {resource}"
+        )
 
     def run() -> Config:
         return load_config(

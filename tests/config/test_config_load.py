@@ -296,13 +296,44 @@ def test_bytes_that_are_no_text_an_empty_file_and_a_list_on_top_are_refused(
     ]
 
 
-def test_a_file_that_cannot_be_read_is_a_fault_of_its_own(root: Path, faults: Faults) -> None:
+def test_a_file_that_cannot_be_read_is_a_fault_and_no_absence(root: Path, faults: Faults) -> None:
     (root / NIGHTLY).unlink()
     (root / NIGHTLY).symlink_to(root / "gone.yaml")
-    (root / MACHINE).unlink()
-    (root / MACHINE).mkdir()
+    (root / TASKS).unlink()
+    (root / TASKS).mkdir()
+    found = [line.partition(";")[0] for line in faults()]
 
-    assert f"{MACHINE}: the file cannot be read: Is a directory" in "\n".join(faults())
+    assert f"{NIGHTLY}: the file cannot be read: No such file or directory" in found
+    assert f"{FUNCTIONS}:3:14: there is no tasks.py in workflows/daily" in found
+
+
+def test_the_function_of_a_lambda_invoke_must_be_bound_too(write: Write, load: Load, faults: Faults) -> None:
+    text = """StartAt: A
+States:
+  A:
+    Type: Task
+    Resource: arn:aws:states:::lambda:invoke
+    Parameters:
+      FunctionName: NAME
+    End: true
+"""
+    refs = (
+        "daily-fetch",
+        "daily-fetch:$LATEST",
+        "123456789012:function:daily-fetch",
+        LAMBDA,
+        f"{LAMBDA}:live",
+    )
+    for reference in refs:
+        write("workflows/daily/call.asl.yaml", text.replace("NAME", reference))
+        assert "daily-call" in load().workflows
+    write("workflows/daily/call.asl.yaml", text.replace("FunctionName: NAME", "FunctionName.$: $.name"))
+    assert "daily-call" in load().workflows
+    write("workflows/daily/call.asl.yaml", text.replace("NAME", "daily-fetsh"))
+
+    assert [line.partition("; did")[0] for line in faults()] == [
+        "workflows/daily/call.asl.yaml:7:21: the state 'A' cannot be run: no function 'daily-fetsh' is bound"
+    ]
 
 
 def test_a_workflow_folder_whose_name_is_no_machine_name_is_refused(write: Write, faults: Faults) -> None:
