@@ -1,0 +1,206 @@
+"""Settings: what an installation decides. Read from `etl-runner.yaml`, the environment and the command line.
+
+The command line wins over the environment (`ETL_RUNNER_PORT=...`, nested names with two underscores:
+`ETL_RUNNER_AWS__ENDPOINT_URL=...`), the environment over the file, the file over the defaults.
+"""
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from etl_runner.arn import DEFAULT_ACCOUNT, DEFAULT_REGION
+from etl_runner.aws import AwsAccess
+from etl_runner.config.faults import shape_faults
+from etl_runner.config.yaml_source import decode, read_config_yaml
+from etl_runner.errors import ConfigError, Fault
+
+FILE_NAME: Final = "etl-runner.yaml"
+
+
+class AwsSettings(BaseModel):
+    """How tasks and the S3 Map reach AWS. Left out, boto3's own variables and files decide."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    endpoint_url: str | None = Field(
+        default=None, description="Endpoint of every AWS service (moto, for example)."
+    )
+    endpoint_urls: dict[str, str] = Field(
+        default_factory=dict, description="Endpoints of single services, by boto3's name: {s3: http://...}."
+    )
+    region: str | None = Field(default=None, description="Region of the calls; default: `region`.")
+    access_key_id: str | None = Field(default=None, description="Access key; default: what boto3 finds.")
+    secret_access_key: SecretStr | None = Field(default=None, description="Secret key; never shown.")
+    session_token: SecretStr | None = Field(default=None, description="Session token; never shown.")
+
+
+class TaskSettings(BaseModel):
+    """How many tasks run at once on this node."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    processes: int | None = Field(
+        default=None, ge=1, description="Worker processes; default: one per processor."
+    )
+    threads: int = Field(default=8, ge=1, description="Threads for functions with `run_in: thread`.")
+    calls: int = Field(default=16, ge=1, description="AWS calls at once (aws-sdk, sns, sqs).")
+
+
+class ScheduleSettings(BaseModel):
+    """How late a tick may be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    grace_seconds: int = Field(
+        default=300,
+        ge=1,
+        description="A tick that is later than this (the service was down) is recorded as missed.",
+    )
+
+
+class LogSettings(BaseModel):
+    """What is logged, and how it looks."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least that is shown."
+    )
+    format: Literal["auto", "text", "json"] = Field(
+        default="auto", description="auto: text on a terminal, JSON lines elsewhere."
+    )
+
+
+class SettingsFile(BaseModel):
+    """Everything that can be set. Unknown names are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8083, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    api_token: SecretStr | None = Field(
+        default=None, description="Token that every request must bear. Needed to listen beyond this machine."
+    )
+    store: Path = Field(
+        default=Path("var/etl-runner.db"), description="The SQLite file with everything that happened."
+    )
+    workflows: Path = Field(default=Path("workflows"), description="The folder of workflows.")
+    account: str = Field(default=DEFAULT_ACCOUNT, pattern=r"^\d{12}$", description="The account in ARNs.")
+    region: str = Field(default=DEFAULT_REGION, description="The region in ARNs.")
+    grace_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        description="How long running tasks may take to finish when the service is stopped.",
+    )
+    reload_seconds: float = Field(default=1.0, gt=0, description="How often files are looked at for changes.")
+    aws: AwsSettings = Field(default_factory=AwsSettings, description="AWS access.")
+    tasks: TaskSettings = Field(default_factory=TaskSettings, description="Task capacity.")
+    schedules: ScheduleSettings = Field(default_factory=ScheduleSettings, description="Schedules.")
+    log: LogSettings = Field(default_factory=LogSettings, description="Logging.")
+
+    def aws_access(self) -> AwsAccess:
+        """The AWS access that these settings stand for."""
+        aws = self.aws
+        return AwsAccess(
+            endpoint_url=aws.endpoint_url,
+            endpoint_urls=aws.endpoint_urls,
+            region=aws.region or self.region,
+            access_key_id=aws.access_key_id,
+            secret_access_key=None
+            if aws.secret_access_key is None
+            else aws.secret_access_key.get_secret_value(),
+            session_token=None if aws.session_token is None else aws.session_token.get_secret_value(),
+        )
+
+
+_file_values: ContextVar[Mapping[str, Any]] = ContextVar("file_values", default=MappingProxyType({}))
+
+
+class _FileSource(PydanticBaseSettingsSource):
+    """The values of etl-runner.yaml, for the time of `load_settings`."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 -- pydantic's
+        """One field's value."""
+        return _file_values.get().get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """All values of the file."""
+        return dict(_file_values.get())
+
+
+class Settings(BaseSettings, SettingsFile):
+    """The settings in force."""
+
+    model_config = SettingsConfigDict(env_prefix="ETL_RUNNER_", env_nested_delimiter="__", extra="forbid")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- pydantic's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- the same
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line, environment, file."""
+        return init_settings, env_settings, _FileSource(settings_cls)
+
+
+def load_settings(config_dir: Path, **given: Any) -> Settings:
+    """Read the settings; `given` are those of the command line, None meaning not given.
+
+    Raises ConfigError with every fault of the file (file:line:column) or of the environment (by name).
+    """
+    values = _read_file(config_dir / FILE_NAME)
+    token = _file_values.set(values)
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        # The file has been checked on its own: what is left comes from elsewhere.
+        raise ConfigError([_fault_outside(detail) for detail in error.errors(include_url=False)]) from None
+    except SettingsError as error:
+        raise ConfigError(
+            [Fault(what=f"the environment cannot be used: {error}", code="bad-setting")]
+        ) from None
+    finally:
+        _file_values.reset(token)
+
+
+def _fault_outside(detail: ErrorDetails) -> Fault:
+    names = [str(part) for part in detail["loc"]]
+    return Fault(
+        what=f"the setting {'.'.join(names)} {detail['msg'].lower()}, found {detail.get('input')!r}",
+        remedy=f"correct the option or the variable ETL_RUNNER_{'__'.join(names).upper()}",
+        code="bad-setting",
+    )
+
+
+def _read_file(path: Path) -> Mapping[str, Any]:
+    """The values of the settings file; none when there is no file."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        what = f"the settings cannot be read: {error.strerror}"
+        fault = Fault(what=what, remedy="give the service the right to read it", file=str(path))
+        raise ConfigError([fault]) from None
+    text = decode(data, str(path))
+    if isinstance(text, Fault):
+        raise ConfigError([text])
+    if not any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):
+        return {}
+    document = read_config_yaml(text, str(path))
+    faults = shape_faults(SettingsFile, document)
+    if faults:
+        raise ConfigError(faults)
+    assert document.root is not None
+    values = document.root.value
+    assert isinstance(values, dict)
+    return values
