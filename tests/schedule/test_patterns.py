@@ -1,6 +1,6 @@
 import json
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -246,14 +246,14 @@ def test_an_event_that_is_no_object_or_nested_without_end_is_refused() -> None:
 
 
 def test_hostile_values_are_answered_in_no_time() -> None:
-    began = perf_counter()
+    began = process_time()
     wildcard = compile_pattern({"a": [{"wildcard": "*a*a*a*b"}]})
     objects = compile_pattern({"a": {"b": [1], "c": [2], "d": [3]}})
     event = {"a": [{"b": n, "c": n + 1, "d": n} for n in range(20_000)]}
 
     assert not wildcard.matches({"a": "a" * 200_000})
     assert not objects.matches(event)
-    assert perf_counter() - began < 3
+    assert process_time() - began < 3
 
 
 _values = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.sampled_from(["", "a", "b", "ab"]))
