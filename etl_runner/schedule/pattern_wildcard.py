@@ -67,7 +67,8 @@ def too_complex(patterns: Iterable[tuple[Token, ...]]) -> bool:
     """Say whether EventBridge would call these wildcards of one field too complex.
 
     Its measure is the number of prefixes of all patterns that one value can match at the same time, at the
-    worst value: "aaa" matches all seven prefixes of `*a*a*a*`. It refuses more than ten.
+    worst value: "aaa" matches all seven prefixes of `*a*a*a*`. AWS does not publish its limit; ten lies
+    between what it is known to take (seven) and to refuse (eleven).
     """
     distinct = sorted(set(patterns), key=repr)
     letters: set[Token] = {token for pattern in distinct for token in pattern} | {None}  # None: any other one
