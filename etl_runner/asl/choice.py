@@ -8,6 +8,7 @@ import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from etl_runner.asl.jsonpath import PathNotFound
@@ -83,7 +84,8 @@ def string_matches(value: str, pattern: str) -> bool:
     return True
 
 
-def _literals(pattern: str) -> list[str]:
+@lru_cache(maxsize=1024)
+def _literals(pattern: str) -> tuple[str, ...]:
     """The texts between the stars of a pattern."""
     literals = [""]
     characters = iter(pattern)
@@ -95,7 +97,7 @@ def _literals(pattern: str) -> list[str]:
             literals[-1] += escaped if escaped in ("*", "\\") else f"\\{escaped}"
         else:
             literals[-1] += character
-    return literals
+    return tuple(literals)
 
 
 def _table() -> dict[str, Operator]:

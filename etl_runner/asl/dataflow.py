@@ -37,6 +37,8 @@ Expression: TypeAlias = Selector | IntrinsicCall
 
 _Maker: TypeAlias = Callable[[Env], Json]
 _SUFFIX: Final = ".$"
+_NESTING_LIMIT: Final = 200
+"""How deep a template may be; keeps a hostile definition off the stack's end."""
 
 
 def compile_expression(text: str) -> Expression:
@@ -110,23 +112,27 @@ def compile_template(value: Json) -> Template:
     In every object, however deep, a field `name.$` must hold a path or a call, and becomes `name` with what
     that gives. Raises InvalidInput naming the field at fault.
     """
-    return Template(value, _compile(value, ""))
+    return Template(value, _compile(value, "", 0))
 
 
-def _compile(value: Json, place: str) -> _Maker | None:
+def _compile(value: Json, place: str, depth: int) -> _Maker | None:
+    if not isinstance(value, dict | list):
+        return None
+    if depth > _NESTING_LIMIT:
+        raise InvalidInput(f"the template stands more than {_NESTING_LIMIT} deep at {place[:60]!r}...")
     if isinstance(value, dict):
-        return _compile_object(value, place)
-    if isinstance(value, list):
-        return _compile_list(value, place)
-    return None
+        return _compile_object(value, place, depth)
+    return _compile_list(value, place, depth)
 
 
-def _compile_object(value: dict[str, Json], place: str) -> _Maker | None:
+def _compile_object(value: dict[str, Json], place: str, depth: int) -> _Maker | None:
     fixed: dict[str, Json] = {}
     makers: list[tuple[str, _Maker]] = []
     for key, item in value.items():
         where = f"{place}/{key}"
-        maker = _compile_field(key, item, where) if key.endswith(_SUFFIX) else _compile(item, where)
+        maker = (
+            _compile_field(key, item, where) if key.endswith(_SUFFIX) else _compile(item, where, depth + 1)
+        )
         name = key.removesuffix(_SUFFIX)
         if name in fixed:
             raise InvalidInput(f"the field {where!r} gives {name!r} a second time; keep one of the two")
@@ -145,8 +151,8 @@ def _compile_object(value: dict[str, Json], place: str) -> _Maker | None:
     return make
 
 
-def _compile_list(value: list[Json], place: str) -> _Maker | None:
-    compiled = [_compile(item, f"{place}/{index}") for index, item in enumerate(value)]
+def _compile_list(value: list[Json], place: str, depth: int) -> _Maker | None:
+    compiled = [_compile(item, f"{place}/{index}", depth + 1) for index, item in enumerate(value)]
     makers = [(index, maker) for index, maker in enumerate(compiled) if maker is not None]
     if not makers:
         return None

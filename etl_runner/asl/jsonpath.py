@@ -45,7 +45,16 @@ class Path:
     indexes of a path that has nothing else (None for any other path).
     """
 
-    __slots__ = ("_canonical", "_head", "definite", "ends_with_call", "from_root", "steps", "text")
+    __slots__ = (
+        "_canonical",
+        "_head",
+        "_names_only",
+        "definite",
+        "ends_with_call",
+        "from_root",
+        "steps",
+        "text",
+    )
 
     def __init__(self, text: str, links: Sequence[Step], *, from_root: bool) -> None:
         self.text = text
@@ -54,6 +63,8 @@ class Path:
         self._canonical = "$" + "".join(link.fragment() for link in links)
         self.definite = all(link.definite for link in links)
         self.steps = _plain_steps(links)
+        only_names = self.steps is not None and all(isinstance(step, str) for step in self.steps)
+        self._names_only = self.steps if only_names else None
         self.ends_with_call = bool(links) and isinstance(links[-1], FunctionStep)
 
     def evaluate(self, document: Json, root: Json | None = None) -> Json:
@@ -63,7 +74,16 @@ class Path:
         definite path leads nowhere, or the part of it before the first indefinite step does.
         """
         steps = self.steps
-        if steps is not None:
+        if self._names_only:
+            value = document
+            try:
+                for step in self._names_only:
+                    value = value[step]
+            except (KeyError, TypeError):
+                pass  # the long way tells why
+            else:
+                return value
+        elif steps is not None:
             value = document
             for step in steps:
                 if value.__class__ is dict:

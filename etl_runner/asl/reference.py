@@ -1,11 +1,14 @@
 """Reference paths: where ResultPath puts a result."""
 
 from functools import lru_cache
-from typing import Self
+from typing import Final, Self
 
 from etl_runner.asl.jsonpath import PathSyntaxError, compile_path
 from etl_runner.errors import StatesError
 from etl_runner.jsontypes import Json, dumps_text
+
+STEPS_LIMIT: Final = 200
+"""Far beyond any use; a put takes a stack frame for each step."""
 
 
 class ReferencePath:
@@ -77,4 +80,6 @@ def compile_reference_path(text: str) -> ReferencePath:
     steps = compile_path(text).steps
     if steps is None:
         raise PathSyntaxError("a reference path has only names and single indexes", text, 1)
+    if len(steps) > STEPS_LIMIT:
+        raise PathSyntaxError(f"a reference path has at most {STEPS_LIMIT} steps", text, 0)
     return ReferencePath(text, steps)
