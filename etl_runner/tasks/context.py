@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, SupportsFloat
 
 import msgspec
 
@@ -84,18 +84,21 @@ class Context:
         """Milliseconds until the function's own timeout or the state's deadline, whichever is sooner."""
         return max(0, int((self._deadline_s - time.time()) * 1000))
 
-    def progress(self, done: float, total: float | None = None, note: str = "") -> None:
+    def progress(self, done: SupportsFloat, total: SupportsFloat | None = None, note: object = "") -> None:
         """Report that `done` of `total` is done, in any unit. Cheap enough to call for every row.
 
-        A report also counts as a heartbeat of the task.
+        A report also counts as a heartbeat of the task. Raises TypeError or ValueError for no number.
         """
+        # Other number types (Decimal, NumPy's) have no place in a message; what is no number raises here.
+        done = done if isinstance(done, int | float) else float(done)
+        total = total if total is None or isinstance(total, int | float) else float(total)
         now = time.monotonic()
         if done != total and now - self._last_report_s < _PROGRESS_INTERVAL_S:
-            self._held = (done, total, note)
+            self._held = (done, total, str(note))
             return
         self._last_report_s = now
         self._held = None
-        self._report(done, total, note)
+        self._report(done, total, str(note))
 
     def flush_progress(self) -> None:
         """Send the report that was held back, if there is one. Called when the handler has ended."""

@@ -111,7 +111,8 @@ _dump = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", "
 def marshal(value: object) -> bytes:
     """The JSON text of a handler's return value by the rules of json.dumps: tuples are lists, keys strings.
 
-    Raises ValueError, TypeError or RecursionError for what has no JSON form (NaN and infinity included).
+    Raises ValueError, TypeError or RecursionError for what has no JSON form (NaN and infinity included),
+    and whatever the methods of a value of some other type raise.
     """
     return _dump(value).encode()
 
@@ -147,7 +148,7 @@ def _call(load: Callable[[], Handler], arguments: bytes, context: Context, task:
         context.flush_progress()
     try:
         output = marshal(result)
-    except (ValueError, TypeError, RecursionError) as fault:
+    except Exception as fault:  # noqa: BLE001 -- a value's own methods are asked, and may raise anything
         error = "Runtime.MarshalError"
         message = f"Unable to marshal response: {fault}"
         return Ended(error=error, cause=failure_cause(message, error, context.aws_request_id))

@@ -52,7 +52,9 @@ class PythonFunctions:
 
     def claims(self, resource: str) -> bool:
         """Whether this resource is this invoker's business, known function or not."""
-        return resource.startswith("arn:aws:lambda:") or resource.split(".", maxsplit=1)[0] == INVOKE
+        parts = resource.split(":", 3)  # the partition may be aws-cn or aws-us-gov too
+        is_lambda = len(parts) == 4 and parts[0] == "arn" and parts[2] == "lambda"
+        return is_lambda or resource.split(".", maxsplit=1)[0] == INVOKE
 
     def accepts(self, resource: str) -> str | None:
         """None when this resource can be invoked, else a sentence saying why not and what to do."""

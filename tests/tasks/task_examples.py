@@ -61,6 +61,11 @@ def odd_results(event: Any, context: Any) -> Any:
     }
 
 
+class Awkward(dict[str, Any]):
+    def items(self) -> Any:
+        raise KeyError("awkward")
+
+
 def unfit(event: Any, context: Any) -> Any:
     loop: list[Any] = []
     loop.append(loop)
@@ -71,6 +76,7 @@ def unfit(event: Any, context: Any) -> Any:
         "loop": loop,
         "surrogate": "\ud800",
         "bytes": b"x",
+        "awkward": Awkward(a=1),
     }[event]
 
 
@@ -83,6 +89,11 @@ def say(event: Any, context: Any) -> Any:
     sys.stderr.write("to stderr\n")
     log.info("to the log %s", event)
     subprocess.run(["/bin/echo", "from a child"], check=True)
+
+
+def report_oddly(event: Any, context: Any) -> Any:
+    context.progress(decimal.Decimal("1.5"), decimal.Decimal(2), note=7)
+    context.progress("most of it")
 
 
 def report(event: Any, context: Any) -> Any:

@@ -17,6 +17,7 @@ import pytest
 from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES
 from etl_runner.tasks import workers
 from etl_runner.tasks.contract import Failed, Invocation, Succeeded
+from etl_runner.tasks.handlers import CAUSE_LIMIT
 from etl_runner.tasks.workers import WorkerPool
 from tests.tasks.collector import HERE, Collector, invoke, spec
 
@@ -109,7 +110,7 @@ def test_results_go_through_json_as_lambda_sends_them(pool: WorkerPool, sink: Co
     }
 
 
-@pytest.mark.parametrize("what", ["datetime", "nan", "set", "loop", "surrogate", "bytes"])
+@pytest.mark.parametrize("what", ["datetime", "nan", "set", "loop", "surrogate", "bytes", "awkward"])
 def test_what_json_cannot_say_is_a_marshal_error(pool: WorkerPool, sink: Collector, what: str) -> None:
     pool.submit(spec("unfit"), job := invoke(what), sink)
 
@@ -182,6 +183,37 @@ def test_progress_is_a_heartbeat_and_the_last_report_always_arrives(
     assert sink.reports[-1].done == 4_999
     assert len(sink.reports) < 1_000
     assert set(sink.heartbeats) == {job.token}
+
+
+def test_progress_takes_any_number_and_nothing_else(pool: WorkerPool, sink: Collector) -> None:
+    pool.submit(spec("report_oddly"), job := invoke(), sink)
+
+    assert sink.failed(job.token).error == "ValueError"
+    assert [(each.done, each.total, each.note) for each in sink.reports] == [(1.5, 2.0, "7")]
+
+
+def test_a_cause_is_never_longer_than_aws_has_room_for(pool: WorkerPool, sink: Collector) -> None:
+    pool.submit(spec("fail"), job := invoke("é" * 100_000), sink)
+
+    cause = sink.failed(job.token).cause
+    assert len(cause) <= CAUSE_LIMIT
+    assert json.loads(cause)["errorMessage"].startswith("ééé")
+
+
+def test_tasks_that_are_not_cancelled_end_once_whatever_is_cancelled_beside_them(
+    pool: WorkerPool, sink: Collector
+) -> None:
+    jobs = [invoke(number) for number in range(60)]
+    for job in jobs:
+        pool.submit(spec("echo"), job, sink)
+    for job in jobs[::4]:
+        pool.cancel(job.token)
+    kept = [job for job in jobs if job not in jobs[::4]]
+    for job in kept:
+        sink.succeeded(job.token)
+
+    assert all(len(outcomes) == 1 for outcomes in sink.outcomes.values())
+    assert {job.token for job in kept} <= set(sink.outcomes)
 
 
 def test_receipts_travel_with_success_and_failure(pool: WorkerPool, sink: Collector) -> None:
