@@ -1,0 +1,93 @@
+"""The door for starting workflows by name: what the API, the schedules and the event rules go through."""
+
+from collections.abc import Iterable
+from concurrent.futures import Future
+from typing import Final
+
+from etl_runner.engine.engine import Engine
+from etl_runner.engine.knocks import LedgerEntry, Started, StartRequest
+from etl_runner.engine.workflows import Workflow, Workflows
+from etl_runner.errors import InvalidInput, NotFound
+from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json, dumps
+from etl_runner.store.unit import Row
+
+NAME_LIMIT: Final = 80
+_FORBIDDEN: Final = frozenset(' \t\r\n<>{}[]?*"#%\\^|~`$&,;:/')
+
+
+class Launch:
+    """Checks what was asked for and hands it to the engine."""
+
+    def __init__(self, engine: Engine, workflows: Workflows) -> None:
+        self._engine = engine
+        self._workflows = workflows
+
+    def workflow(self, name_or_arn: str) -> Workflow:
+        """Find a workflow. Raises NotFound, naming those there are."""
+        found = self._workflows.get(name_or_arn)
+        if found is None:
+            names = ", ".join(self._workflows.names()) or "none"
+            raise NotFound(f"there is no workflow {name_or_arn!r}; there are: {names}")
+        return found
+
+    def launch(
+        self,
+        *,
+        workflow: str,
+        name: str,
+        input: Json,  # noqa: A002 -- StartExecution's own word
+        origin: str,
+        tick: Row | None = None,
+        event_match: Row | None = None,
+    ) -> Future[Started]:
+        """Start an execution; the future is resolved after the commit (Conflict when the name is taken).
+
+        Raises NotFound (no such workflow) and InvalidInput (name or input against AWS's rules).
+        """
+        found = self.workflow(workflow)
+        check_name(name)
+        size = len(dumps(input))
+        if size > PAYLOAD_LIMIT_BYTES:
+            raise InvalidInput(
+                f"the input has {size:,} bytes as JSON, {PAYLOAD_LIMIT_BYTES:,} are allowed; put the data in S3 "
+                "and pass its bucket and key"
+            )
+        return self._engine.start(
+            StartRequest(
+                state_machine_arn=found.arn,
+                state_machine_name=found.name,
+                definition_id=found.definition_id,
+                name=name,
+                input=input,
+                origin=origin,
+                tick=tick,
+                event_match=event_match,
+            )
+        )
+
+    def record(
+        self,
+        *,
+        ticks: Iterable[Row] = (),
+        event_matches: Iterable[Row] = (),
+        schedule_states: Iterable[Row] = (),
+    ) -> Future[bool]:
+        """Commit ledger rows with the engine's next turn."""
+        return self._engine.record(
+            LedgerEntry(
+                ticks=tuple(ticks),
+                event_matches=tuple(event_matches),
+                schedule_states=tuple(schedule_states),
+            )
+        )
+
+
+def check_name(name: str) -> None:
+    """Hold an execution's name against AWS's rule (StartExecution, `name`). Raises InvalidInput."""
+    bad = sorted({char for char in name if char in _FORBIDDEN or ord(char) < 32 or 127 <= ord(char) <= 159})
+    if not 1 <= len(name) <= NAME_LIMIT or bad:
+        found = f"has the characters {''.join(bad)!r}" if bad else f"has {len(name)} characters"
+        raise InvalidInput(
+            f"the execution name {name!r} {found}; it must have 1 to {NAME_LIMIT}, without white space, "
+            "brackets, quotes, wildcards or any of # % \\ ^ | ~ ` $ & , ; : /"
+        )
