@@ -167,7 +167,9 @@ class ChunkPlanner:
             return self._next_line(nominal)
         delimiter = ord(self._config.delimiter_char)
         end, ambiguous = self._search(BoundarySearch(nominal, delimiter), SPECULATION_BYTES)
-        if ambiguous:
+        # Close to the object's end no window is long enough to be sure. What is left then goes with the
+        # chunk, unless it may be more than the chunk itself: then the little that there is is read.
+        if ambiguous or (end == self._pinned.size and self._chunk_bytes <= WINDOW_BYTES):
             state = State.START
             for at in range(start, nominal, SCAN_BYTES):
                 state, _ = scan(self._read(at, min(at + SCAN_BYTES, nominal)), state, delimiter)

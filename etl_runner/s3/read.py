@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, Final
 
 from etl_runner.errors import InvalidInput, StatesError
@@ -71,12 +72,14 @@ def _csv_rows(
     encoding = "utf-8-sig" if event["Start"] == 0 else "utf-8"
     text = io.TextIOWrapper(io.BufferedReader(raw, BUFFER_BYTES), encoding=encoding, newline="")
     with text:
-        rows = csv.reader(_then_the_end(text, delimiter), delimiter=delimiter)
+        # One more line shows whether csv.reader thinks that the last record is complete.
+        lines = chain(text, (_MARK + delimiter + _MARK,))
+        rows = csv.reader(lines, delimiter=delimiter)
         try:
             row = next(rows)
             for following in rows:
                 if len(row) == width:
-                    yield dict(zip(header, row, strict=True))
+                    yield dict(zip(header, row))  # noqa: B905 -- they are equal; asking again costs a fifth
                 elif row:
                     yield dict(zip(header, row + [""] * (width - len(row)), strict=False))
                 row = following
@@ -95,25 +98,18 @@ def _csv_rows(
         yield dict(zip(header, row + [""] * (width - len(row)), strict=False))
 
 
-def _then_the_end(text: Iterator[str], delimiter: str) -> Iterator[str]:
-    """The lines, and one more that shows whether csv.reader thinks that the record before is complete."""
-    yield from text
-    yield _MARK + delimiter + _MARK
-
-
 def _json_lines(raw: PinnedStream, event: Mapping[str, Json]) -> Iterator[Json]:
     with io.BufferedReader(raw, BUFFER_BYTES) as stream:
         position = event["Start"]
         for number, line in enumerate(stream, 1):
-            if position == 0 and line.startswith(codecs.BOM_UTF8):
-                line = line[3:]  # noqa: PLW2901 -- a byte order mark is no part of the line
-            if line.strip():
+            # A byte order mark is no part of the first line.
+            text = line.removeprefix(codecs.BOM_UTF8) if position == 0 else line
+            if text.strip():
                 try:
-                    yield loads(line)
+                    yield loads(text)
                 except ValueError as error:
-                    raise _malformed(
-                        event, f"line {number} of the chunk (at byte {position}): {error}"
-                    ) from error
+                    place = f"line {number} of the chunk (at byte {position})"
+                    raise _malformed(event, f"{place}: {error}") from error
             position += len(line)
 
 
