@@ -6,7 +6,7 @@ from typing import Final, Protocol, TypeAlias
 
 from etl_runner.asl.jsonpath_compare import MISSING, OPERATORS, Comparison
 from etl_runner.asl.jsonpath_regex import Regex, RegexError, compile_regex
-from etl_runner.asl.jsonpath_steps import PathNotFound, PathSyntaxError, PathUnusable, Predicate
+from etl_runner.asl.jsonpath_steps import PathNotFound, PathRefused, PathSyntaxError, Predicate
 from etl_runner.asl.jsonpath_text import closing, end_of_quoted, number, read_json, skip_spaces, unescape
 from etl_runner.jsontypes import Json
 
@@ -249,7 +249,7 @@ def _exists(path: InnerPath, *, wanted: bool) -> Predicate:
         try:
             # From the item even for `$...`: Jayway asks so.
             path.walk(item, root, strict=True)
-        except PathUnusable:
+        except PathRefused:
             raise
         except PathNotFound:
             return not wanted
@@ -262,7 +262,7 @@ def _path_value(path: InnerPath) -> _Operand:
     def value(item: Json, root: Json) -> Json:
         try:
             return path.evaluate(root if path.from_root else item, root)
-        except PathUnusable:
+        except PathRefused:
             raise
         except PathNotFound:
             return MISSING

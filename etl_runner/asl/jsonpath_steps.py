@@ -25,11 +25,15 @@ class PathNotFound(EtlRunnerError):  # noqa: N818 -- reads as what it is where i
     """A path that gives no value in the document it was given."""
 
 
-class PathUnusable(PathNotFound):
-    """The path leads somewhere, but what is there cannot be used so: the maximum of nothing, say.
+class PathRefused(PathNotFound):
+    """A step that has no meaning here: an unknown function, a filter on a number.
 
-    Unlike a mere miss, this is not taken for "false" inside a filter.
+    Unlike a mere miss, `*` does not pass over it; inside a filter it makes the whole filter say no.
     """
+
+
+class PathUnusable(PathRefused):
+    """What the path leads to cannot be used so, as the maximum of nothing. An error inside a filter too."""
 
 
 class Evaluation:
@@ -234,7 +238,7 @@ class WildcardStep(Step):
         for item in value.values() if isinstance(value, dict) else value:
             try:
                 emit(item, walk)
-            except PathUnusable:
+            except PathRefused:
                 raise
             except PathNotFound:
                 if walk.strict:
@@ -322,7 +326,7 @@ class FilterStep(Step):
                 if self.accepts(item, walk):
                     self.emit(item, walk)
         elif self.upstream_definite:
-            raise PathNotFound(
+            raise PathRefused(
                 f"Filter: {self.fragment()} can not be applied to primitives. "
                 f"Current context is: {dumps_text(value)}"
             )
@@ -346,9 +350,9 @@ class FunctionStep(Step):
         self.arguments = arguments
 
     def apply(self, value: Json, walk: Evaluation) -> None:
-        """Call it. Raises PathNotFound when there is no such function, PathUnusable when it fails."""
+        """Call it. Raises PathRefused when there is no such function, PathUnusable when it fails."""
         if self._function is None:
-            raise PathNotFound(f"Function with name: {self.name} does not exist.")
+            raise PathRefused(f"Function with name: {self.name} does not exist.")
         result = self._function(value, [argument(walk.root) for argument in self.arguments])
         walk.found.append(result)
         if self.next is not None:
