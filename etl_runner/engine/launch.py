@@ -49,8 +49,8 @@ class Launch:
         size = len(dumps(input))
         if size > PAYLOAD_LIMIT_BYTES:
             raise InvalidInput(
-                f"the input has {size:,} bytes as JSON, {PAYLOAD_LIMIT_BYTES:,} are allowed; put the data in S3 "
-                "and pass its bucket and key"
+                f"the input has {size:,} bytes as JSON, {PAYLOAD_LIMIT_BYTES:,} are allowed; put the data in "
+                "S3 and pass its bucket and key"
             )
         return self._engine.start(
             StartRequest(

@@ -28,11 +28,11 @@ def gather(store: Store, aws: AwsAccess, row: MapRunRow, plan: Json) -> Json:
             f"the ResultWriter resource {writer['resource']} is not supported yet",
         )
     return write_results(
-        aws.client("s3"),
-        bucket=writer["parameters"]["Bucket"],
-        prefix=writer["parameters"].get("Prefix", ""),
-        map_run_arn=row.arn,
-        results=_results(store, row),
+        writer["parameters"]["Bucket"],
+        writer["parameters"].get("Prefix", ""),
+        row.arn,
+        _results(store, row),
+        s3=aws.client("s3"),
     )
 
 

@@ -20,10 +20,6 @@ def open_store(path: Path) -> Engine:
 
     Raises StoreUnavailable (cannot be opened, is no database) and StoreTooNew.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreUnavailable(f"the folder of the store {path} cannot be made: {error.strerror}") from error
     engine = create_engine(
         f"sqlite:///{path}",
         poolclass=QueuePool,

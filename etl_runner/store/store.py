@@ -14,10 +14,12 @@ from sqlalchemy import Connection, Engine, and_, func, or_, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DatabaseError
 
+from etl_runner.errors import StoreUnavailable
 from etl_runner.machine.codec import decode_page
 from etl_runner.machine.facts import Fact
 from etl_runner.store import tables as t
 from etl_runner.store.database import open_store, unavailable
+from etl_runner.store.lock import StoreLock
 from etl_runner.store.unit import Unit, write
 
 
@@ -68,7 +70,18 @@ class Store:
     def __init__(self, path: Path) -> None:
         """Open it. Raises StoreUnavailable or StoreTooNew."""
         self.path = path
-        self.engine: Engine = open_store(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"the folder of the store {path} cannot be made: {error.strerror}"
+            ) from error
+        self._file_lock = StoreLock(path)
+        try:
+            self.engine: Engine = open_store(path)
+        except BaseException:
+            self._file_lock.release()
+            raise
         self._writer: Connection | None = None
         self._lock = Lock()
 
@@ -79,6 +92,7 @@ class Store:
                 self._writer.close()
                 self._writer = None
         self.engine.dispose()
+        self._file_lock.release()
 
     def commit(self, unit: Unit) -> None:
         """Write a unit in one transaction; when this returns it is on the disk.
