@@ -100,8 +100,8 @@ class Template:
     def evaluate(self, env: Env) -> Json:
         """Fill in the `name.$` fields.
 
-        Raises StatesError: States.ParameterPathFailure when a path leads nowhere,
-        States.IntrinsicFailure when a call fails.
+        Raises StatesError States.Runtime when a path leads nowhere or a call fails: the names that AWS's
+        guide has for it (States.ParameterPathFailure, States.IntrinsicFailure) are not what AWS answers.
         """
         return self._value if self._make is None else self._make(env)
 
@@ -185,6 +185,6 @@ def _compile_field(key: str, value: Json, where: str) -> _Maker:
         except PathNotFound:
             if not expression.definite:
                 return []  # AWS: a slice or wildcard of what is not there is empty
-            raise StatesError("States.ParameterPathFailure", field_not_found(expression, key, env)) from None
+            raise StatesError("States.Runtime", field_not_found(expression, key, env)) from None
 
     return make

@@ -13,7 +13,8 @@ from etl_runner.jsontypes import Json, dumps_text, loads
 
 __all__ = ["INTRINSICS", "INTRINSIC_FAILURE", "NESTING_LIMIT", "IntrinsicCall", "compile_call"]
 
-INTRINSIC_FAILURE: Final = "States.IntrinsicFailure"
+INTRINSIC_FAILURE: Final = "States.Runtime"
+"""What AWS reports for a failed call; States.IntrinsicFailure stands in its guide only."""
 """The error of a failed call, after the Amazon States Language."""
 
 NESTING_LIMIT: Final = 10
@@ -44,7 +45,7 @@ class IntrinsicCall:
         self._arguments = tuple(arguments)
 
     def evaluate(self, env: Env) -> Json:
-        """Give the call's result. Raises StatesError States.IntrinsicFailure."""
+        """Give the call's result. Raises StatesError States.Runtime."""
         values: list[Json] = []
         for argument in self._arguments:
             try:

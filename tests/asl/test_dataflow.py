@@ -204,14 +204,14 @@ def test_a_path_that_leads_nowhere_fails_with_the_sentence_of_aws() -> None:
     with pytest.raises(StatesError) as caught:
         filled({"deep": [{"a.$": "$.x"}]}, {"y": 1})
 
-    assert caught.value.error == "States.ParameterPathFailure"
+    assert caught.value.error == "States.Runtime"
     assert caught.value.cause == (
         "The JSONPath '$.x' specified for the field 'a.$' could not be found in the input '{\"y\":1}'"
     )
 
 
 def test_a_failed_call_fails_the_template() -> None:
-    with pytest.raises(StatesError, match=r"States\.IntrinsicFailure"):
+    with pytest.raises(StatesError, match=r"States\.Runtime"):
         filled({"a.$": "States.ArrayLength($.x)"}, {"x": 1})
 
 

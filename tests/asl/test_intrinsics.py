@@ -140,7 +140,7 @@ def test_arguments_beyond_the_rules_fail_the_call(text: str, document: Any) -> N
         call(text, document)
 
     name = text.split("(", maxsplit=1)[0]
-    assert caught.value.error == "States.IntrinsicFailure"
+    assert caught.value.error == "States.Runtime"
     assert caught.value.cause.startswith(
         f"The function '{text}' had the following error: Invalid arguments in {name}"
     )

@@ -269,14 +269,14 @@ def test_an_activity_starts_when_the_first_worker_fetches_it() -> None:
     assert run.events()[-1]["activityStartedEventDetails"] == {"workerName": "w1"}
 
 
-def test_an_intrinsic_that_fails_can_be_caught() -> None:
+def test_an_intrinsic_that_fails_is_a_runtime_error_that_nothing_catches() -> None:
     state = TASK | {"Parameters": {"x.$": "States.StringToJson($.t)"}}
     run = Run(
         single(state | {"Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}]}, Caught=PASS),
         {"t": "{"},
     )
 
-    assert run.output["Error"] == "States.IntrinsicFailure"
+    assert (run.machine.status, run.machine.error) == ("FAILED", "States.Runtime")
 
 
 def test_an_error_of_a_branch_goes_through_the_retrier_of_the_group() -> None:

@@ -198,7 +198,7 @@ def test_an_item_selector_that_fails_later_fails_the_map_and_revokes_what_runs()
 
     run.succeed(0, state="Each")
 
-    assert run.output["Error"] == "States.ParameterPathFailure"
+    assert (run.machine.status, run.machine.error) == ("FAILED", "States.Runtime")
     assert run.machine.tokens == {}
 
 
