@@ -44,20 +44,27 @@ class State(IntEnum):
     """After a quote inside quotes: the closing one, or the first of a doubled one."""
 
 
+# Looked up once: in the loop of scan() an attribute of the enumeration costs more than the search itself.
+_START: Final = State.START
+_UNQUOTED: Final = State.UNQUOTED
+_QUOTED: Final = State.QUOTED
+_AFTER_QUOTE: Final = State.AFTER_QUOTE
+
+
 def scan(block: bytes, state: State, delimiter: int) -> tuple[State, int]:
     """Follow `block` from `state`: the state behind it, and the offset behind its first record end or -1."""
     first_end = -1
     at = 0
     size = len(block)
     while at < size:
-        if state is State.QUOTED:
+        if state is _QUOTED:
             at = block.find(b'"', at) + 1
             if at == 0:
                 return state, first_end
-            state = State.AFTER_QUOTE
+            state = _AFTER_QUOTE
             continue
-        if state is State.AFTER_QUOTE and block[at] == _QUOTE:
-            state = State.QUOTED
+        if state is _AFTER_QUOTE and block[at] == _QUOTE:
+            state = _QUOTED
             at += 1
             continue
         # Bytes without a quote: only their line feeds and their last one matter.
@@ -67,9 +74,9 @@ def scan(block: bytes, state: State, delimiter: int) -> tuple[State, int]:
             if first_end < 0:
                 first_end = block.find(b"\n", at, stop) + 1 or -1
             ends_field = block[stop - 1] in {delimiter, _LINE_FEED, _CARRIAGE_RETURN}
-            state = State.START if ends_field else State.UNQUOTED
-        if quote >= 0 and state is State.START:
-            state = State.QUOTED
+            state = _START if ends_field else _UNQUOTED
+        if quote >= 0 and state is _START:
+            state = _QUOTED
         at = stop + 1
     return state, first_end
 
