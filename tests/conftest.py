@@ -36,7 +36,7 @@ def seaweedfs_url() -> Iterator[str]:
 
 @pytest.fixture
 def aws(moto_url: str) -> Iterator[AwsAccess]:
-    """moto, empty; the clients that the test made are closed behind it."""
+    """moto, emptied (of the buckets of `s3_server` too: ask for one of the two); its clients are closed."""
     _reset(moto_url)
     access = access_to(moto_url)
     yield access

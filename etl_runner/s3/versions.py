@@ -68,6 +68,12 @@ class Current:
     metadata: Mapping[str, str]
     content_type: str
 
+    def __str__(self) -> str:
+        """For messages: the version and whose work it is, as far as it says."""
+        writer = self.metadata.get(IDEMPOTENCY_KEY)
+        by = f"written by {writer!r}" if writer else "by a writer that left no idempotency key"
+        return f"version {self.version_id or self.etag} ({by})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:

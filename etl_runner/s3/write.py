@@ -68,7 +68,7 @@ def publish(s3: Any, target: Target, body: bytes, if_version: str | None) -> Rec
     tried = False
     while True:
         try:
-            current = current_version(s3, target.bucket, target.key)
+            current = tries.seen = current_version(s3, target.bucket, target.key)
             done = already_there(target, content, current, tried=tried)
             if done is not None:
                 return done
@@ -142,6 +142,7 @@ class Tries:
     """Counts what went wrong in one write, waits in between, and says when it is enough."""
 
     target: Target
+    seen: Current | None = None
     conflicts: int = 0
     failures: int = 0
 
@@ -166,7 +167,7 @@ class Tries:
     def _others_first(self, failure: Failure) -> StatesError:
         return StatesError(
             PRECONDITION_FAILED,
-            f"the write of {self.target.idempotency_key!r} to {self.target.uri} found another "
-            f"writer's version each of {self.conflicts} times (the last answer was {failure.code}); "
+            f"the write of {self.target.idempotency_key!r} to {self.target.uri} came after another writer's "
+            f"{self.conflicts} times; it saw {self.seen or 'no version'} and was answered {failure.code}; "
             "let one workflow at a time write this key",
         )

@@ -180,8 +180,9 @@ class VersionedWriter:
         if before != now:
             raise StatesError(
                 PRECONDITION_FAILED,
-                f"while {self._target.idempotency_key!r} wrote {self._target.uri}, another writer made "
-                f"version {now} of it (it was {before} at the beginning); write it again, from the start",
+                f"while {self._target.idempotency_key!r} wrote {self._target.uri}, another writer came "
+                f"first: there is now {current or 'no version'}, and at the beginning there was "
+                f"{self._seen or 'none'}; write it again, from the start",
             )
 
     def _insist(self, call: Any) -> Any:

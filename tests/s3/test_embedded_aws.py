@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -50,7 +51,7 @@ def test_servers_are_gone_after_the_block() -> None:
     assert left == set()
 
 
-def test_a_server_dies_with_a_starter_that_is_killed() -> None:
+def test_a_server_and_its_folder_go_with_a_starter_that_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys, psutil\n"
         "from etl_runner.demo.embedded_aws import moto_server\n"
@@ -59,7 +60,10 @@ def test_a_server_dies_with_a_starter_that_is_killed() -> None:
         "    sys.stdin.read()\n"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", code],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     ) as starter:
         assert starter.stdout is not None
         pids = [int(pid) for pid in starter.stdout.readline().split()]
@@ -69,6 +73,7 @@ def test_a_server_dies_with_a_starter_that_is_killed() -> None:
 
     assert len(pids) == 2
     assert alive == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_absent_wheel_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -233,7 +233,7 @@ def test_a_version_made_during_a_long_write_is_not_written_over(s3_server: S3Ser
     writer = VersionedWriter(bucket, "out/a.csv", idempotency_key="one", s3=client).__enter__()
     writer.write(LARGE)
     other = put(s3_server, b"other", by="other")
-    with pytest.raises(StatesError, match=r"PreconditionFailed: while 'one' wrote .* another writer made"):
+    with pytest.raises(StatesError, match=r"'one' wrote .* another writer came first: .*by 'other'\)"):
         writer.__exit__(None, None, None)
 
     assert versions(s3_server, "out/a.csv") == [other.version_id]
@@ -250,7 +250,7 @@ def test_a_version_made_just_before_the_completion_is_not_written_over(seaweedfs
             put(seaweedfs, b"other", by="other")
         return client.complete_multipart_upload(**parameters)
 
-    with pytest.raises(StatesError, match="another writer made"):
+    with pytest.raises(StatesError, match="another writer came first"):
         stream(seaweedfs, LARGE, s3=Wrapped(client, complete_multipart_upload=complete))
 
     assert len(versions(seaweedfs, "out/a.csv")) == 2
@@ -264,12 +264,14 @@ def test_conditions_that_never_hold_end_in_an_error_naming_both(s3_server: S3Ser
     def refused(**_: Any) -> Any:
         raise failing(412, "PreconditionFailed")
 
-    with pytest.raises(
-        StatesError, match=r"PreconditionFailed: the write of 'one' to s3://.*another writer's"
-    ):
+    other = put(s3_server, b"0", by="two")
+    with pytest.raises(StatesError) as caught:
         put(s3_server, b"1", s3=Wrapped(client, put_object=refused))
 
-    assert versions(s3_server, "out/a.csv") == []
+    assert caught.value.error == "PreconditionFailed"
+    assert "the write of 'one' to s3://" in caught.value.cause
+    assert f"version {other.version_id} (written by 'two')" in caught.value.cause
+    assert versions(s3_server, "out/a.csv") == [other.version_id]
 
 
 @pytest.mark.usefixtures("no_waiting")
