@@ -152,11 +152,16 @@ class Tick(SQLModel, table=True):
 
 
 class ScheduleState(SQLModel, table=True):
-    """What a schedule carries over a restart: whether it is paused, and up to when its ticks are recorded."""
+    """What a schedule carries over a restart: whether it is paused, and up to when its ticks are recorded.
+
+    `expects` is what its ticks were counted by (expression, zone, start and end; "" when it was disabled or
+    gone). When the configuration says otherwise, ticks count from then on and not from `done_until_ms`.
+    """
 
     __tablename__: ClassVar[str] = "schedule_state"
 
     name: str = Field(primary_key=True)
+    expects: str = ""
     paused: bool = False
     since_ms: int = Field(sa_type=_Big)
     done_until_ms: int = Field(sa_type=_Big)

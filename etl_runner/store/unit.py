@@ -54,7 +54,10 @@ _change_map_run: Final[Update] = (
 _insert_schedule_state: Final = sqlite_insert(t.ScheduleState)
 _put_schedule_state: Final = _insert_schedule_state.on_conflict_do_update(
     index_elements=["name"],
-    set_={name: _insert_schedule_state.excluded[name] for name in ("paused", "since_ms", "done_until_ms")},
+    set_={
+        name: _insert_schedule_state.excluded[name]
+        for name in ("expects", "paused", "since_ms", "done_until_ms")
+    },
 )
 
 # In an order that foreign keys allow.

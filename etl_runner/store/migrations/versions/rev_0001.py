@@ -59,6 +59,7 @@ def upgrade() -> None:
     op.create_table(
         "schedule_state",
         sa.Column("name", sa.String(), nullable=False),
+        sa.Column("expects", sa.String(), nullable=False),
         sa.Column("paused", sa.Boolean(), nullable=False),
         sa.Column("since_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("done_until_ms", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
