@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from etl_runner.arn import child_execution_arn, map_run_arn
+from etl_runner.arn import child_execution_arn
 from etl_runner.asl import model
 from etl_runner.aws import AwsAccess
 from etl_runner.engine.feeder import Feeder
@@ -25,6 +25,7 @@ from etl_runner.errors import StatesError
 from etl_runner.jsontypes import Json, dumps_text, loads
 from etl_runner.machine import stimuli as s
 from etl_runner.machine.facts import Token
+from etl_runner.machine.map_plan import run_arn
 from etl_runner.machine.state import OpenMapRun, Status
 from etl_runner.store.store import MapRunRow, Store
 from etl_runner.store.unit import Row
@@ -95,7 +96,7 @@ class MapRuns:
         turn.unit.map_runs.append(
             {
                 "id": run_id,
-                "arn": map_run_arn(live.arn, plan["label"], f"{run_id:x}"),
+                "arn": run_arn(live.arn, plan, token),
                 "execution_id": live.id,
                 "token": token,
                 "status": "RUNNING",

@@ -14,11 +14,11 @@ from typing import Any, Final
 
 from msgspec import UNSET
 
-from etl_runner.arn import map_run_arn
 from etl_runner.asl import model
 from etl_runner.jsontypes import Json
 from etl_runner.machine import facts as f
 from etl_runner.machine.aws_events import STATE_TYPES, Details, HistoryEvent, TaskShape, data, failure
+from etl_runner.machine.map_plan import run_arn
 from etl_runner.machine.state import ROOT, Frame, Group, Machine, begin, evolve
 
 
@@ -262,7 +262,7 @@ def _map_failed(p: _Projection, fact: f.MapFailed) -> None:
 def _map_run_started(p: _Projection, fact: f.MapRunStarted) -> None:
     plan = fact.plan
     p.chain(fact.frame, "MapStateStarted", "mapStateStarted", {"length": len(plan.get("items") or ())})
-    arn = map_run_arn(p.machine.start.execution_arn, plan["label"], str(fact.token))
+    arn = run_arn(p.machine.start.execution_arn, plan, fact.token)
     p.chain(fact.frame, "MapRunStarted", "mapRunStarted", {"mapRunArn": arn})
 
 

@@ -14,12 +14,12 @@ from etl_runner.machine import facts as f
 from etl_runner.machine import stimuli as s
 from etl_runner.machine.decision import Decision, EventLimitReached
 from etl_runner.machine.event_count import EVENT_LIMIT
-from etl_runner.machine.failure import RUNTIME, end_execution, fail_evaluation, fail_state
+from etl_runner.machine.failure import RUNTIME, TIMEOUT, end_execution, fail_evaluation, fail_state
 from etl_runner.machine.groups import finish_frame, guarded_finish
 from etl_runner.machine.state import ROOT, Frame, Machine, OpenMapRun, OpenTask, OpenTimer, Status, begin
 from etl_runner.machine.states.fan_out import start_map, start_parallel
 from etl_runner.machine.states.simple import enter_choice, enter_fail, enter_pass, enter_succeed
-from etl_runner.machine.states.task import start_task, task_failed, task_succeeded, task_timed_out
+from etl_runner.machine.states.task import start_task, task_failed, task_out_of_time, task_succeeded
 from etl_runner.machine.states.wait import enter_wait, leave_wait
 
 _ENTER: Final[dict[type, Callable[[Decision, Frame, Any], None]]] = {
@@ -147,7 +147,8 @@ def _answer(
         case s.TaskSubmission(token=token, output=output):
             decision.emit(f.TaskSubmitted(token=token, output=output))
         case s.HeartbeatLoss(token=token):
-            task_timed_out(decision, frame, token, heartbeat=True)
+            decision.emit(f.TaskTimedOut(token=token, heartbeat=True))
+            task_out_of_time(decision, frame, heartbeat=True)
 
 
 def _map_run_ended(decision: Decision, frame: Frame, answer: s.MapRunSuccess | s.MapRunFailure) -> None:
@@ -162,21 +163,29 @@ def _map_run_ended(decision: Decision, frame: Frame, answer: s.MapRunSuccess | s
 
 
 def _wake(decision: Decision) -> None:
-    """Look at every timer and deadline; the execution's own deadline first."""
+    """Look at every timer and deadline; the execution's own deadline first.
+
+    All tasks whose time is up have timed out, also those whose frame is then aborted for the first of them.
+    """
     machine = decision.machine
     deadline = machine.start.deadline_ms
     if deadline is not None and deadline <= decision.now_ms:
-        end_execution(decision, f.ExecutionTimedOut(error="States.Timeout"))
+        end_execution(decision, f.ExecutionTimedOut(error=TIMEOUT))
         return
+    late: list[Frame] = []
     for token, frame_id in list(machine.tokens.items()):
-        if machine.tokens.get(token) != frame_id or machine.status is not Status.RUNNING:
+        frame = machine.frames.get(frame_id)
+        work = None if frame is None or token not in machine.tokens else frame.open
+        if frame is None or work is None:
             continue  # closed by what the timer before it led to
-        frame = machine.frames[frame_id]
-        work = frame.open
         if isinstance(work, OpenTimer) and work.until_ms <= decision.now_ms:
             _fire(decision, frame, work)
         elif isinstance(work, OpenTask) and (work.deadline_ms or decision.now_ms + 1) <= decision.now_ms:
-            task_timed_out(decision, frame, token, heartbeat=False)
+            decision.emit(f.TaskTimedOut(token=token))
+            late.append(frame)
+    for frame in late:
+        if machine.frames.get(frame.id) is frame and machine.status is Status.RUNNING:
+            task_out_of_time(decision, frame, heartbeat=False)
 
 
 def _fire(decision: Decision, frame: Frame, timer: OpenTimer) -> None:

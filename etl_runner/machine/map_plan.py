@@ -6,10 +6,13 @@ A plan is made when the state is entered. It is JSON, kept in MapRunStarted:
 "config"}, "label", "type"}`. Absent keys mean the field is absent.
 """
 
+import hashlib
 import random
 from collections.abc import Iterable, Iterator
 from typing import Final
+from uuid import UUID
 
+from etl_runner.arn import map_run_arn
 from etl_runner.asl import model
 from etl_runner.asl.dataflow import Env, PathNotFound, Selector
 from etl_runner.errors import StatesError
@@ -17,6 +20,12 @@ from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json, dumps, dumps_text
 
 RUNTIME: Final = "States.Runtime"
 _FRACTION: Final = "ToleratedFailurePercentagePath"
+
+
+def run_arn(execution_arn: str, plan: Json, token: int) -> str:
+    """The ARN of the map run that a token of an execution stands for; the same whenever it is asked."""
+    digest = hashlib.sha256(f"{execution_arn} {token}".encode()).digest()
+    return map_run_arn(execution_arn, plan["label"], str(UUID(bytes=digest[:16], version=4)))
 
 
 def make_plan(state: model.MapState, env: Env, *, items: list[Json] | None) -> Json:

@@ -168,6 +168,28 @@ def test_a_failed_iteration_aborts_the_others() -> None:
     ]
 
 
+def test_of_tasks_that_time_out_together_each_is_noted_and_the_first_decides() -> None:
+    catch = [{"ErrorEquals": ["States.Timeout"], "Next": "Caught"}]
+    run = Run(single(over(scope("Each", TASK | {"TimeoutSeconds": 2}), Catch=catch), Caught=PASS), [1, 2, 3])
+
+    run.wake()
+
+    assert run.output == {"Error": "States.Timeout", "Cause": ""}
+    assert run.types().count("LambdaFunctionTimedOut") == 3
+    assert run.types().count("MapIterationFailed") == 1
+    assert run.types().count("MapIterationAborted") == 2
+
+
+def test_of_tasks_that_time_out_together_each_is_retried_in_its_own_frame() -> None:
+    task = TASK | {"TimeoutSeconds": 2, "Retry": [{"ErrorEquals": ["States.Timeout"]}]}
+    run = Run(single(over(scope("Each", task))), [1, 2])
+
+    run.wake()
+    run.wake()
+
+    assert [frame.attempt for frame, _ in run.machine.open_work()] == [2, 2]
+
+
 def test_a_retried_map_begins_with_all_its_items_again() -> None:
     retry = [{"ErrorEquals": ["E"]}]
     run = Run(single(over(scope("Each", TASK), Retry=retry)), [1, 2])

@@ -14,9 +14,6 @@ UNLIKE: Final = {
     "scenarios/base_scenarios.test_max_concurrency_path_negative": (
         "a negative MaxConcurrencyPath leaves AWS's own history at its first event; ours fails the execution"
     ),
-    "timeouts/timeouts.test_service_lambda_map_timeout": (
-        "four deadlines at one moment: AWS notes each of them, ours the first, which revokes the others"
-    ),
 }
 
 _ALL: Final = [] if SHARED is None else recordings(SHARED / "conformance")

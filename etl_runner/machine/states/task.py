@@ -96,8 +96,7 @@ def task_failed(
     fail_state(decision, frame, error, cause, absent=None)
 
 
-def task_timed_out(decision: Decision, frame: Frame, token: f.Token, *, heartbeat: bool) -> None:
-    """Time is up. A missed heartbeat is shown as States.Timeout and matched by both names."""
-    decision.emit(f.TaskTimedOut(token=token, heartbeat=heartbeat))
+def task_out_of_time(decision: Decision, frame: Frame, *, heartbeat: bool) -> None:
+    """What follows TaskTimedOut. A missed heartbeat is shown as States.Timeout and matched by both names."""
     names = (TIMEOUT, HEARTBEAT_TIMEOUT) if heartbeat else (TIMEOUT,)
     fail_state(decision, frame, TIMEOUT, None, names=names)
