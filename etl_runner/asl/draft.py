@@ -1,5 +1,7 @@
 """What parsing gathers: the report of faults, and states with their links before they are a model."""
 
+import difflib
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,6 +12,9 @@ from etl_runner.errors import Fault
 MAX_FAULTS: Final = 1_000
 """More faults than a person reads; the rest is left out, so that a hostile text cannot fill the memory."""
 
+MAX_SUGGESTIONS: Final = 50
+MAX_COMPARED: Final = 1_000
+
 
 class Report:
     """The faults found so far."""
@@ -18,17 +23,27 @@ class Report:
         self._source = source
         self._seen = {fault.path for fault in faults if fault.path}
         self.faults = list(faults)
+        self._suggestions = 0
+        self.errors = len(faults)  # counts on when no more are kept, so that nobody builds on what is faulty
 
-    @property
-    def errors(self) -> int:
-        """How many faults are errors."""
-        return len(self.faults)
+    def suggest(self, name: str, known: Collection[str]) -> str:
+        """Give a remedy naming the nearest of the known names, or all of them when they are few.
+
+        Bounded, since looking for a near name among thousands, thousands of times, takes minutes.
+        """
+        if 0 < len(known) <= MAX_COMPARED and self._suggestions < MAX_SUGGESTIONS:
+            self._suggestions += 1
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+            if close:
+                return f"did you mean {close[0]!r}?"
+        return f"known here: {', '.join(known)}" if 0 < len(known) <= 12 else ""
 
     def fault(self, node: Node, code: str, what: str, remedy: str = "", *, at_key: bool = False) -> None:
         """Note that something is wrong with a value, or with its key.
 
         A place whose text could not be read already has its fault and gets no second one.
         """
+        self.errors += 1
         if len(self.faults) < MAX_FAULTS:
             fault = self._source.fault(node.key_at if at_key else node.at, code, what, remedy, path=node.path)
             if fault.path not in self._seen:

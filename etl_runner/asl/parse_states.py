@@ -33,7 +33,6 @@ from etl_runner.asl.validate import (
     check_fields_together,
     check_states_all_last,
     is_distributed,
-    suggest,
     value_of,
 )
 from etl_runner.errors import InvalidInput
@@ -111,7 +110,7 @@ class StatesReader:
             field = table.get(key)
             if field is None:
                 what = f"{around.subject} has the field {key!r}, which {_article(around.table)} does not have"
-                self.report.fault(item, "unknown-field", what, _instead(key, table), at_key=True)
+                self.report.fault(item, "unknown-field", what, self._instead(key, table), at_key=True)
             elif not self._refused(item, field, around):
                 value = self._read(item, field, around)
                 if field.attr:
@@ -119,6 +118,11 @@ class StatesReader:
         self._check_presence(node, table, around)
         check_fields_together(around.table, node, around.subject, self.report)
         return values
+
+    def _instead(self, key: str, table: Mapping[str, Field]) -> str:
+        """Say what may be meant by a field that is not in the table."""
+        homes = [place for place in _MODELS if key in PLACES[place]]
+        return f"{key} is for {', '.join(homes)}; remove it" if homes else self.report.suggest(key, table)
 
     def _refused(self, node: Node, field: Field, around: _Around) -> bool:
         """Refuse a field that is ASL's own but not for this state; tell whether it is not to be read."""
@@ -202,7 +206,7 @@ class StatesReader:
             what = f"the state {name!r} has no Type"
             self.report.fault(node, "missing-field", what, f"add one of {types}", at_key=True)
         else:
-            remedy = suggest(kind, _MODELS) if isinstance(kind, str) else ""
+            remedy = self.report.suggest(kind, _MODELS) if isinstance(kind, str) else ""
             what = f"the Type of the state {name!r} is {kind_of(kind)}, and it has to be one of {types}"
             self.report.fault(found, "unknown-state-type", what, remedy)
         entries = [
@@ -219,7 +223,7 @@ class StatesReader:
     def _language(self, node: Node, around: QueryLanguage) -> QueryLanguage:
         """Tell which query language holds in an object, refusing JSONata where it is chosen."""
         found = node.get("QueryLanguage")
-        if found is None or found.value not in set(QueryLanguage):
+        if found is None or found.value not in list(QueryLanguage):
             return around
         if found.value == JSONATA:
             refusal = not_yet("QueryLanguage JSONata")
@@ -339,12 +343,6 @@ class StatesReader:
 
 def _is_jsonata(value: Json) -> bool:
     return isinstance(value, str) and value.startswith("{%")
-
-
-def _instead(key: str, table: Mapping[str, Field]) -> str:
-    """Say what may be meant by a field that is not in the table."""
-    homes = [place for place in _MODELS if key in PLACES[place]]
-    return f"{key} is for {', '.join(homes)}; remove it" if homes else suggest(key, table)
 
 
 def _article(table: str) -> str:

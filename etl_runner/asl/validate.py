@@ -4,7 +4,6 @@ They look at the document itself, not at the compiled model, so that they can sa
 in a definition of which parts could not be compiled.
 """
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -14,15 +13,6 @@ from etl_runner.asl.rules import DISTRIBUTED_ONLY, MAX_NAME_LENGTH
 from etl_runner.jsontypes import Json
 
 _Check = Callable[[Node, str, Report], None]
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Give a remedy naming the nearest of the known names, or all of them when they are few."""
-    names = list(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return f"known here: {', '.join(names)}" if 0 < len(names) <= 12 else ""
 
 
 def value_of(node: Node, *keys: str) -> Json:
@@ -314,7 +304,7 @@ def _no_such_state(link: Link, scope: ScopeDraft, owners: Mapping[str, ScopeDraf
         report.fault(link.node, "state-of-another-scope", what, remedy)
     else:
         what = f"{link.node.name} of {link.subject} names the state {link.target!r}, which is not there"
-        report.fault(link.node, "no-such-state", what, suggest(link.target, scope.states))
+        report.fault(link.node, "no-such-state", what, report.suggest(link.target, scope.states))
 
 
 def check_express(scopes: Iterable[ScopeDraft], report: Report) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from etl_runner.asl.choice import COMPARISONS
 from etl_runner.asl.document import Source
+from etl_runner.asl.draft import MAX_FAULTS
 from etl_runner.asl.model import (
     ChoiceState,
     FailState,
@@ -22,7 +23,7 @@ from etl_runner.asl.model import (
     WaitState,
 )
 from etl_runner.asl.parse import lint, parse_definition, resources
-from etl_runner.asl.rules import OPERATORS
+from etl_runner.asl.rules import OPERATORS, PLACES
 from etl_runner.asl.yaml_text import read_yaml
 from etl_runner.errors import DefinitionError
 from etl_runner.jsontypes import Json
@@ -214,6 +215,14 @@ def test_a_fault_in_json_has_line_column_path_and_a_remedy() -> None:
     assert [fault.path for fault in caught.value.faults] == ["/States/A/Ende", "/States/A/Next", "/States/B"]
 
 
+def test_faults_without_number_are_cut_short_and_nothing_is_built_on_them() -> None:
+    states = {f"S{number}": {"Type": "Map", "Retry": [{"JitterStrategy": "?"}]} for number in range(1_000)}
+    with pytest.raises(DefinitionError) as caught:
+        parse_definition(json.dumps({"StartAt": "S0", "States": states}))
+
+    assert len(caught.value.faults) == MAX_FAULTS
+
+
 def test_a_field_of_another_state_type_is_refused_with_its_home() -> None:
     (fault,) = errors(machine("A: {Type: Wait, Seconds: 1, End: true, Parameters: {}}"))
 
@@ -384,6 +393,9 @@ VALUES: list[Json] = [
 ]  # fmt: skip
 
 
+NAMES = sorted({name for table in PLACES.values() for name in table})
+
+
 def _places(node: Json, way: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     inner = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     return [way, *(place for key, item in inner for place in _places(item, (*way, key)))]
@@ -409,8 +421,8 @@ def _mutate(node: Json, chance: random.Random) -> Json:
         case 2:
             del holder[place[-1]]
         case 3 if isinstance(holder, dict):
-            name = chance.choice(["Type", "Next", "Assign", "Items", "x.$", "Branches", "Iterator"])
-            holder[name] = holder.pop(place[-1])
+            value = holder.pop(place[-1])
+            holder[chance.choice(NAMES)] = value if chance.random() < 0.5 else chance.choice(VALUES)
         case _:
             holder.append("A")
     return node
