@@ -33,7 +33,7 @@ from etl_runner.tasks.wire import (
 )
 
 _PR_SET_PDEATHSIG: Final = 1
-_NOISY: Final = ("boto3", "botocore", "urllib3", "s3transfer")
+_NOISY: Final = ("boto3", "botocore", "httpcore", "httpx", "urllib3", "s3transfer")
 """Libraries whose INFO lines (which credentials were found ...) are not what a task has to say."""
 
 
