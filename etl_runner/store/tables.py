@@ -55,6 +55,18 @@ class Execution(SQLModel, table=True):
         Index("execution_open", "working", sqlite_where=Column("status") == "RUNNING"),
         Index("execution_by_map_run", "map_run_id", "status", sqlite_where=Column("map_run_id").isnot(None)),
         Index("execution_by_machine", "state_machine_arn", "id"),
+        # Lists: each takes the newest of every status it wants, so status comes before the id.
+        Index("execution_list", "status", "id", sqlite_where=Column("map_run_id").is_(None)),
+        Index(
+            "execution_list_by_machine",
+            "state_machine_arn",
+            "status",
+            "id",
+            sqlite_where=Column("map_run_id").is_(None),
+        ),
+        Index(
+            "execution_list_by_origin", "origin", "status", "id", sqlite_where=Column("map_run_id").is_(None)
+        ),
     )
 
     id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False}, sa_type=_Big)

@@ -1,0 +1,400 @@
+"""What operators read: lists, details, map runs, written objects. Nothing here changes anything.
+
+Every query is led by an index, whatever the number of rows (tests/store/test_reads.py asks SQLite for its
+plans). A list without a status is put together from the newest of each status: that reads a few rows of an
+index, where filtering would read all. Executions are numbered in the order of their start (engine/ids.py),
+so that "newest first" is the order of the ids.
+"""
+
+import hashlib
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, tuple_, union_all
+from sqlalchemy.exc import DatabaseError
+
+from etl_runner.errors import InvalidInput
+from etl_runner.jsontypes import Json, dumps, loads
+from etl_runner.machine.codec import decode_page
+from etl_runner.machine.facts import Fact
+from etl_runner.store import tables as t
+from etl_runner.store.database import unavailable
+from etl_runner.store.store import Store
+
+MOST: Final = 1_000
+"""The most rows of one page."""
+
+_ID_BITS: Final = 21
+_SLACK_MS: Final = 3_600_000
+"""An id holds the time at which it was drawn; where the clock was set back it is ahead of `started_ms`."""
+
+_E: Final = t.Execution.__table__  # type: ignore[attr-defined]
+_F: Final = t.FactPage.__table__  # type: ignore[attr-defined]
+_M: Final = t.MapRun.__table__  # type: ignore[attr-defined]
+_W: Final = t.WrittenObject.__table__  # type: ignore[attr-defined]
+
+_CHILD: Final = re.compile(r"(?P<run>[0-9a-f]{1,16})-(?P<index>\d{1,18})")
+"""How the children of a map run are named (engine/map_runs.py)."""
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[Row]):
+    """Some rows, and the token with which to ask for those that follow (None: there are no more)."""
+
+    rows: tuple[Row, ...]
+    next_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionQuery:
+    """Which executions to list. `machine` is a state machine's ARN, `map_run` the id of a map run.
+
+    Without `map_run`, children of map runs are left out. Times bound the start: it is at `after_ms` or later
+    and before `before_ms`.
+    """
+
+    machine: str | None = None
+    status: str | None = None
+    origin: str | None = None
+    map_run: int | None = None
+    after_ms: int | None = None
+    before_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionSummary:
+    """One execution's row."""
+
+    id: int
+    arn: str
+    state_machine_arn: str
+    name: str
+    definition_id: int
+    status: str
+    origin: str
+    started_ms: int
+    stopped_ms: int | None
+    error: str | None
+    cause: str | None
+    working: bool
+    wake_at_ms: int | None
+    map_run_id: int | None
+    item_index: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionDetail:
+    """One execution's row, its definition's text, and all its facts as `(at_ms, facts)`, at one moment."""
+
+    row: ExecutionSummary
+    definition: str
+    yaml: bool
+    pages: list[tuple[int, list[Fact]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapRunSummary:
+    """One map run and how many of its children have each status."""
+
+    id: int
+    arn: str
+    execution_id: int
+    token: int
+    status: str
+    started_ms: int
+    stopped_ms: int | None
+    items_started: int
+    read_all: bool
+    counts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenRow:
+    """One versioned S3 write of an execution or of a child of its map runs."""
+
+    execution_id: int
+    token: int
+    position: int
+    execution_arn: str
+    state: str
+    bucket: str
+    key: str
+    version_id: str | None
+    etag: str | None
+    bytes: int
+    sha256: str | None
+    replaced_version_id: str | None
+    unchanged: bool
+    at_ms: int
+
+
+_SUMMARY: Final = tuple(_E.c[name] for name in ExecutionSummary.__dataclass_fields__)
+_WRITTEN: Final = tuple(
+    _E.c.arn.label("execution_arn") if name == "execution_arn" else _W.c[name]
+    for name in WrittenRow.__dataclass_fields__
+)
+
+
+class Reads:
+    """Questions to one store, from any thread; each is answered by a read connection of its own.
+
+    All methods raise StoreUnavailable.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    # --- executions ---------------------------------------------------------------------------------------
+
+    def executions(
+        self, query: ExecutionQuery, *, limit: int = 50, token: str | None = None
+    ) -> Page[ExecutionSummary]:
+        """List executions, newest first. Raises InvalidInput for a limit, status or token that cannot be."""
+        if query.status is not None and query.status not in t.STATUSES:
+            raise InvalidInput(f"there is no status {query.status!r}; there are {', '.join(t.STATUSES)}")
+        check_limit(limit)
+        conditions = [*_which(query), *_when(query)]
+        if token is not None:
+            conditions.append(_E.c.id < _read_token(token, query)[0])
+        statuses = t.STATUSES if query.status is None else (query.status,)
+        with self.reading() as connection:
+            found = connection.execute(_newest(statuses, conditions, limit + 1)).mappings()
+            rows = [ExecutionSummary(**row) for row in found]
+        return _page(rows, limit, query, lambda row: [row.id])
+
+    def by_arn(self, arn: str) -> ExecutionSummary | None:
+        """The execution of an ARN."""
+        return next(iter(self._summaries(_E.c.arn == arn)), None)
+
+    def by_id(self, execution_id: int) -> ExecutionSummary | None:
+        """The execution of an id."""
+        return next(iter(self._summaries(_E.c.id == execution_id)), None)
+
+    def named(self, name: str, machines: Iterable[str]) -> list[ExecutionSummary]:
+        """The executions of a name: one for each state machine that has one, or the child of a map run."""
+        found = self._summaries(and_(_E.c.state_machine_arn.in_(list(machines)), _E.c.name == name))
+        child = _CHILD.fullmatch(name)
+        if child is not None and not found:
+            run, index = int(child["run"], 16), int(child["index"])
+            found = self._summaries(and_(_E.c.map_run_id == run, _E.c.item_index == index))
+        return found
+
+    def machines(self) -> list[str]:
+        """The ARNs of all state machines that ever had an execution, those of map runs left out."""
+        found: list[str] = []
+        query = select(func.min(_E.c.state_machine_arn)).where(_E.c.map_run_id.is_(None))
+        with self.reading() as connection:
+            # One step of the index per machine; DISTINCT would walk all of it.
+            arn = connection.execute(query).scalar()
+            while arn is not None:
+                found.append(arn)
+                arn = connection.execute(query.where(_E.c.state_machine_arn > arn)).scalar()
+        return found
+
+    def counts(self, machine: str | None = None) -> dict[str, int]:
+        """How many executions have each status, of one state machine or of all; children left out."""
+        among = [_E.c.map_run_id.is_(None)]
+        if machine is not None:
+            among.append(_E.c.state_machine_arn == machine)
+        query = select(_E.c.status, func.count()).where(*among).group_by(_E.c.status)
+        with self.reading() as connection:
+            counted = {str(status): int(count) for status, count in connection.execute(query)}
+        return {status: counted.get(status, 0) for status in t.STATUSES}
+
+    def detail(self, execution_id: int) -> ExecutionDetail | None:
+        """Everything about one execution, read at one moment."""
+        definition = select(t.Definition.text, t.Definition.yaml)  # type: ignore[call-overload]
+        facts = select(_F.c.at_ms, _F.c.format, _F.c.data).where(_F.c.execution_id == execution_id)
+        with self.reading() as connection:
+            row = (
+                connection.execute(select(*_SUMMARY).where(_E.c.id == execution_id)).mappings().one_or_none()
+            )
+            if row is None:
+                return None
+            text, yaml = connection.execute(definition.where(t.Definition.id == row["definition_id"])).one()
+            pages = connection.execute(facts.order_by(_F.c.seq)).all()
+        return ExecutionDetail(
+            row=ExecutionSummary(**row),
+            definition=text,
+            yaml=yaml,
+            pages=[(at_ms, decode_page(data, page_format=number)) for at_ms, number, data in pages],
+        )
+
+    # --- map runs -----------------------------------------------------------------------------------------
+
+    def map_runs(self, execution_id: int) -> list[MapRunSummary]:
+        """The map runs that an execution started, oldest first."""
+        return self._map_runs(_M.c.execution_id == execution_id)
+
+    def map_run(self, arn: str) -> MapRunSummary | None:
+        """The map run of an ARN."""
+        return next(iter(self._map_runs(_M.c.arn == arn)), None)
+
+    def map_run_arn(self, map_run_id: int) -> str | None:
+        """The ARN of a map run by its id."""
+        with self.reading() as connection:
+            return connection.execute(select(_M.c.arn).where(_M.c.id == map_run_id)).scalar()
+
+    def _map_runs(self, condition: ColumnElement[bool]) -> list[MapRunSummary]:
+        with self.reading() as connection:
+            runs = connection.execute(select(_M).where(condition).order_by(_M.c.id)).mappings().all()
+            return [
+                MapRunSummary(
+                    **{name: run[name] for name in ("id", "arn", "execution_id", "token", "status")},
+                    started_ms=run["started_ms"],
+                    stopped_ms=run["stopped_ms"],
+                    items_started=run["next_index"],
+                    read_all=run["read_all"],
+                    counts=_children(connection, run["id"]),
+                )
+                for run in runs
+            ]
+
+    # --- written objects ----------------------------------------------------------------------------------
+
+    def written(self, execution_id: int, *, limit: int = 100, token: str | None = None) -> Page[WrittenRow]:
+        """What an execution and the children of its map runs (and theirs) wrote to S3.
+
+        Its own come first, then those of the children in the order of their start. Raises InvalidInput for a
+        limit or token that cannot be.
+        """
+        check_limit(limit)
+        place = tuple_(_W.c.execution_id, _W.c.token, _W.c.position)
+        query = (
+            select(*_WRITTEN)
+            .join_from(_W, _E, _E.c.id == _W.c.execution_id)
+            .where(_W.c.execution_id.in_(_family(execution_id)))
+            .order_by(_W.c.execution_id, _W.c.token, _W.c.position)
+            .limit(limit + 1)
+        )
+        if token is not None:
+            query = query.where(place > tuple_(*_read_token(token, execution_id, parts=3)))
+        with self.reading() as connection:
+            rows = [WrittenRow(**row) for row in connection.execute(query).mappings()]
+        return _page(rows, limit, execution_id, lambda row: [row.execution_id, row.token, row.position])
+
+    # --- connections --------------------------------------------------------------------------------------
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection whose queries all see the same moment."""
+        try:
+            with self._store.engine.connect() as connection:
+                yield connection
+        except DatabaseError as error:
+            raise unavailable(error, self._store.path) from error
+
+    def try_to_write(self) -> None:
+        """Take the right to write and let go of it. Raises StoreUnavailable: locked, read-only or gone."""
+        with self.reading() as connection:
+            connection.execution_options(immediate=True).begin().rollback()
+
+    def _summaries(self, condition: ColumnElement[bool]) -> list[ExecutionSummary]:
+        with self.reading() as connection:
+            found = connection.execute(select(*_SUMMARY).where(condition).order_by(_E.c.id)).mappings()
+            return [ExecutionSummary(**row) for row in found]
+
+
+def check_limit(limit: int, most: int = MOST) -> None:
+    """Raise InvalidInput unless 1 <= limit <= most."""
+    if not 1 <= limit <= most:
+        raise InvalidInput(f"the limit is {limit}; it must be from 1 to {most:,}")
+
+
+def _which(query: ExecutionQuery) -> list[ColumnElement[bool]]:
+    if query.map_run is not None:
+        conditions = [_E.c.map_run_id == query.map_run]
+    else:
+        conditions = [_E.c.map_run_id.is_(None)]
+    if query.machine is not None:
+        conditions.append(_E.c.state_machine_arn == query.machine)
+    if query.origin is not None:
+        conditions.append(_E.c.origin == query.origin)
+    return conditions
+
+
+def _when(query: ExecutionQuery) -> list[ColumnElement[bool]]:
+    """The exact times, and the ids around them, which are what the index knows."""
+    conditions: list[ColumnElement[bool]] = []
+    if query.after_ms is not None:
+        conditions += [_E.c.started_ms >= query.after_ms, _E.c.id >= _id_at(query.after_ms)]
+    if query.before_ms is not None:
+        conditions += [_E.c.started_ms < query.before_ms, _E.c.id < _id_at(query.before_ms + _SLACK_MS)]
+    return conditions
+
+
+def _id_at(at_ms: int) -> int:
+    return min(max(at_ms, 0) << _ID_BITS, 2**63 - 1)
+
+
+def _newest(statuses: Sequence[str], conditions: Sequence[ColumnElement[bool]], limit: int) -> Select[Any]:
+    """The newest rows of each status, then the newest of those."""
+    branches = [
+        select(*_SUMMARY)
+        .where(_E.c.status == status, *conditions)
+        .order_by(_E.c.id.desc())
+        .limit(limit)
+        .subquery()
+        for status in statuses
+    ]
+    together = union_all(*(select(branch) for branch in branches)).subquery()
+    return select(together).order_by(together.c.id.desc()).limit(limit)
+
+
+def _children(connection: Connection, map_run_id: int) -> dict[str, int]:
+    query = select(_E.c.status, func.count()).where(_E.c.map_run_id == map_run_id).group_by(_E.c.status)
+    counted = {str(status): int(count) for status, count in connection.execute(query)}
+    return {status: counted.get(status, 0) for status in t.STATUSES}
+
+
+def _family(execution_id: int) -> Select[Any]:
+    """The id of an execution and those of the children of its map runs, and of theirs."""
+    runs = select(_M.c.id).where(_M.c.execution_id == execution_id).cte("runs", recursive=True)
+    inner = _M.alias("inner_run")
+    child = _E.alias("child")
+    runs = runs.union(
+        select(inner.c.id)
+        .join_from(runs, child, child.c.map_run_id == runs.c.id)
+        .join(inner, inner.c.execution_id == child.c.id)
+    )
+    member = _E.alias("member")
+    children = select(member.c.id).join_from(runs, member, member.c.map_run_id == runs.c.id)
+    itself = select(_E.c.id).where(_E.c.id == execution_id)
+    both = union_all(itself, children).subquery("family")
+    return select(both.c.id)
+
+
+def _page(rows: list[Row], limit: int, query: object, key: Any) -> Page[Row]:
+    if len(rows) <= limit:
+        return Page(rows=tuple(rows))
+    return Page(rows=tuple(rows[:limit]), next_token=_make_token(key(rows[limit - 1]), query))
+
+
+def _make_token(key: list[int], query: object) -> str:
+    return urlsafe_b64encode(dumps([1, _digest(query), *key])).decode().rstrip("=")
+
+
+def _read_token(token: str, query: object, *, parts: int = 1) -> list[int]:
+    try:
+        value: Json = loads(urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        version, digest, *rest = value
+        key: list[int] = rest
+        sound = version == 1 and len(key) == parts and all(type(part) is int for part in key)
+    except (ValueError, TypeError):
+        sound, digest, key = False, "", []
+    if not sound:
+        raise InvalidInput("the token for the next page is none that was given out; begin without one")
+    if digest != _digest(query):
+        raise InvalidInput("the token for the next page belongs to another question; ask the same one again")
+    return key
+
+
+def _digest(query: object) -> str:
+    shown = dumps(asdict(query) if isinstance(query, ExecutionQuery) else query)
+    return hashlib.blake2b(shown, digest_size=6).hexdigest()
