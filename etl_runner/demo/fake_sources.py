@@ -31,7 +31,8 @@ class FakeSources:
 
     `flaky`: how many more requests of a source get 503. `broken`: sources that refuse every request with 403.
     `cut`: sources whose next GET ends after so many bytes of the body. `bad_rows`: how many rows of a source
-    are bad. Another `edition` serves longer files under the same names.
+    are bad. Another `edition` serves longer files under the same names; `edition_after_cut` is the one that
+    is served once a connection has been cut.
     """
 
     url: str = ""
@@ -41,6 +42,7 @@ class FakeSources:
     cut: dict[str, int] = field(default_factory=dict)
     bad_rows: dict[str, int] = field(default_factory=dict)
     edition: str = ""
+    edition_after_cut: str = ""
     served: Counter[tuple[str, int]] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -154,4 +156,5 @@ class _SourceHandler(QuietHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body[:cut])
+        self.world.edition = self.world.edition_after_cut or self.world.edition
         self.close_connection = True

@@ -29,12 +29,9 @@ _MARK: Final = "DemoRole"
 _REGIONS: Final = ("UK", "CA", "CA_HAND", "US", "AU", "NZ", "VU", "EU", "ROW")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DemoWorld:
-    """What was seeded. `new_snapshot` is a snapshot of `volume` that no workflow has seen yet.
-
-    The first tagged volume has more old snapshots than the rotation keeps; `untagged_volume` takes no part.
-    """
+@dataclass(frozen=True, kw_only=True)
+class DemoStores:
+    """Buckets, configuration and the topic with its inbox: all that two of the three workflows need."""
 
     region: str
     config_bucket: str
@@ -43,11 +40,6 @@ class DemoWorld:
     export_bucket: str
     topic_arn: str
     queue_url: str
-    volume: str
-    second_volume: str
-    untagged_volume: str
-    old_snapshots: tuple[str, ...]
-    new_snapshot: str
 
     @property
     def buckets(self) -> tuple[str, ...]:
@@ -71,6 +63,20 @@ class DemoWorld:
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class DemoWorld(DemoStores):
+    """What was seeded. `new_snapshot` is a snapshot of `volume` that no workflow has seen yet.
+
+    The first tagged volume has more old snapshots than the rotation keeps; `untagged_volume` takes no part.
+    """
+
+    volume: str
+    second_volume: str
+    untagged_volume: str
+    old_snapshots: tuple[str, ...]
+    new_snapshot: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoStart:
     """One way in which the demo starts a workflow.
@@ -90,16 +96,29 @@ def seed(aws: AwsAccess, *, prefix: str = "etl", sources: Sequence[str] | None =
 
     Raises StatesError or botocore's errors when AWS does not answer or refuses.
     """
+    stores = seed_stores(aws, prefix=prefix, sources=sources)
+    ec2 = aws.client("ec2")
+    volumes = {role: _volume(ec2, stores.region, role) for role in ("first", "second", "untagged")}
+    old = tuple(_snapshot(ec2, volumes["first"], f"old-{number}") for number in range(_OLD_SNAPSHOTS))
+    return DemoWorld(
+        **vars(stores),
+        volume=volumes["first"],
+        second_volume=volumes["second"],
+        untagged_volume=volumes["untagged"],
+        old_snapshots=old,
+        new_snapshot=_snapshot(ec2, volumes["first"], "new"),
+    )
+
+
+def seed_stores(aws: AwsAccess, *, prefix: str = "etl", sources: Sequence[str] | None = None) -> DemoStores:
+    """The part of `seed` that has nothing to do with EC2. Raises what `seed` raises."""
     s3, region = aws.client("s3"), aws.region or "us-east-1"
     names = {role: f"{prefix}-{role}" for role in ("config", "raw", "resources", "exports")}
     for bucket in names.values():
         _make_bucket(s3, bucket)
     _configure(s3, names["config"], sources)
     topic_arn, queue_url = _topic_with_inbox(aws, f"{prefix}-alerts")
-    ec2 = aws.client("ec2")
-    volumes = {role: _volume(ec2, region, role) for role in ("first", "second", "untagged")}
-    old = tuple(_snapshot(ec2, volumes["first"], f"old-{number}") for number in range(_OLD_SNAPSHOTS))
-    return DemoWorld(
+    return DemoStores(
         region=region,
         config_bucket=names["config"],
         raw_bucket=names["raw"],
@@ -107,11 +126,6 @@ def seed(aws: AwsAccess, *, prefix: str = "etl", sources: Sequence[str] | None =
         export_bucket=names["exports"],
         topic_arn=topic_arn,
         queue_url=queue_url,
-        volume=volumes["first"],
-        second_volume=volumes["second"],
-        untagged_volume=volumes["untagged"],
-        old_snapshots=old,
-        new_snapshot=_snapshot(ec2, volumes["first"], "new"),
     )
 
 
@@ -152,7 +166,7 @@ def created_event(world: DemoWorld, day: date) -> Json:
     }
 
 
-def told(aws: AwsAccess, world: DemoWorld) -> list[dict[str, Any]]:
+def told(aws: AwsAccess, world: DemoStores) -> list[dict[str, Any]]:
     """Take what was published to the topic since the last call: `[{Subject, Message, ...}]`, oldest first."""
     sqs = aws.client("sqs")
     found: list[dict[str, Any]] = []

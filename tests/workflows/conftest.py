@@ -4,6 +4,7 @@ The functions are called one at a time, as a worker calls them; what the state m
 tested with the engine.
 """
 
+import importlib
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,11 @@ import boto3
 import pytest
 
 from etl_runner.aws import AwsAccess
+from etl_runner.demo.seed import DemoStores, seed_stores
+from tests.conftest import access_to
+from workflows.ebs_snapshot_rotation import ec2 as clients_of_ec2
+
+clients_of_s3 = importlib.import_module("etl_runner.s3.client")  # the package has a function of this name
 
 
 @dataclass
@@ -37,19 +43,65 @@ def context() -> TaskContext:
     return TaskContext()
 
 
-@pytest.fixture
-def worker(aws: AwsAccess, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsAccess]:
-    """The environment in which a worker process runs a function; its clients are closed behind it."""
-    for name, value in aws.environment().items():
-        monkeypatch.setenv(name, value)
-    made: list[Any] = []
-    make = boto3.client
+@pytest.fixture(scope="session")
+def moto_access(moto_url: str) -> Iterator[AwsAccess]:
+    """moto, for all tests of the workflows. Their clients live as long, since making one takes a while.
 
-    def recorded(*args: Any, **kwargs: Any) -> Any:
-        made.append(make(*args, **kwargs))
+    moto is not emptied between these tests: that takes longer than most of them. Each uses names of its own.
+    """
+    aws, made = access_to(moto_url), list[Any]()
+    make = boto3.session.Session.client
+
+    def recorded(session: Any, *args: Any, **kwargs: Any) -> Any:
+        made.append(make(session, *args, **kwargs))
         return made[-1]
 
-    monkeypatch.setattr(boto3, "client", recorded)
-    yield aws
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(boto3.session.Session, "client", recorded)
+        yield aws
+    clients_of_s3._access.cache_clear()
+    clients_of_ec2._client.cache_clear()
     for client in made:
         client.close()
+
+
+@pytest.fixture
+def worker(moto_access: AwsAccess, monkeypatch: pytest.MonkeyPatch) -> AwsAccess:
+    """The environment in which a worker process runs a function."""
+    for name, value in moto_access.environment().items():
+        monkeypatch.setenv(name, value)
+    return moto_access
+
+
+@pytest.fixture
+def world(worker: AwsAccess, monkeypatch: pytest.MonkeyPatch) -> DemoStores:
+    """The buckets, configuration and topic of the demo, with their names in the worker's environment."""
+    seeded = seed_stores(worker, prefix=f"test-{uuid.uuid4().hex[:12]}")
+    for name, value in seeded.environment().items():
+        monkeypatch.setenv(name, value)
+    return seeded
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The versions of all objects of a bucket: what a second run must not change."""
+
+    client: Any
+    bucket: str
+
+    def versions(self, prefix: str = "") -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        pages = self.client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix)
+        for page in pages:
+            for version in page.get("Versions", []):
+                found.setdefault(version["Key"], []).append(version["VersionId"])
+        return found
+
+    def keys(self, prefix: str = "") -> list[str]:
+        return sorted(self.versions(prefix))
+
+    def bytes(self, key: str) -> bytes:
+        return bytes(self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read())
+
+    def head(self, key: str) -> dict[str, Any]:
+        return dict(self.client.head_object(Bucket=self.bucket, Key=key))

@@ -17,13 +17,6 @@ SETTINGS: dict[str, Any] = {"volumeTag": "Backup", "retention": 2, "drRegion": D
                             "drKmsKeyId": "", "topicArn": TOPIC}  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def fresh_clients(worker: AwsAccess) -> Iterator[None]:
-    snaps._client.cache_clear()
-    yield
-    snaps._client.cache_clear()
-
-
 def make_volume(aws: AwsAccess, *, tag: str = "Backup") -> str:
     tags = [{"ResourceType": "volume", "Tags": [{"Key": tag, "Value": "weekly"}]}]
     made = aws.client("ec2", HOME).create_volume(AvailabilityZone=f"{HOME}a", Size=1, TagSpecifications=tags)
@@ -45,10 +38,10 @@ def copy_event(snapshot_id: str, volume_id: str, **settings: Any) -> dict[str, A
     return {"snapshotId": snapshot_id, "volumeId": volume_id, "region": HOME, "settings": SETTINGS | settings}
 
 
-def own_ids(aws: AwsAccess, region: str) -> list[str]:
-    """The tagged snapshots; moto holds a thousand stock ones beside them, asked for "self" or not."""
-    found = snaps.snapshots(aws.client("ec2", region), {})
-    return sorted(one.id for one in found if one.tags)
+def ids_of(aws: AwsAccess, region: str, **tag: str) -> list[str]:
+    """The snapshots that carry a tag; asked for "self", moto shows a thousand of others as well."""
+    filters = {f"tag:{name}": [value] for name, value in tag.items()}
+    return sorted(one.id for one in snaps.snapshots(aws.client("ec2", region), filters))
 
 
 def tags_of(aws: AwsAccess, snapshot_id: str, region: str = HOME) -> dict[str, str]:
@@ -194,7 +187,7 @@ def test_a_copy_is_born_with_its_tags_and_is_made_once_k_m(worker: AwsAccess) ->
     second = tasks.copy_to_dr(copy_event(snapshot, volume), None)
 
     assert (first["outcome"], second["outcome"]) == ("copied", "exists")
-    assert own_ids(worker, DR) == [first["snapshotId"]] == [second["snapshotId"]]
+    assert ids_of(worker, DR, OriginalVolumeId=volume) == [first["snapshotId"]] == [second["snapshotId"]]
     tags = tags_of(worker, first["snapshotId"], DR)
     assert tags[snaps.SOURCE_SNAPSHOT] == snapshot
     assert tags[snaps.SOURCE_REGION] == HOME
@@ -248,12 +241,12 @@ def test_only_the_newest_completed_snapshots_of_the_volume_stay(worker: AwsAcces
     event = {"volumeId": volume, "region": HOME, "retention": 2}
 
     first = tasks.apply_retention(event, None)
-    left = own_ids(worker, HOME)
+    left = ids_of(worker, HOME, OriginalVolumeId=volume)
 
     assert first["kept"] == 2
     assert sorted(first["deleted"]) == sorted(set(mine) - set(left))
     assert len(first["deleted"]) == 2
-    assert foreign in left
+    assert ids_of(worker, HOME, OriginalVolumeId=other) == [foreign]
     assert tags_of(worker, untagged) == {}
     assert tasks.apply_retention(event, None) == {"kept": 2, "deleted": [], "inUse": [], "failed": []}
 
@@ -334,9 +327,10 @@ def test_nothing_is_deleted_for_a_retention_that_makes_no_sense(retention: Any) 
 
 
 def test_a_volume_gets_one_snapshot_per_week(worker: AwsAccess) -> None:
-    volume = make_volume(worker)
+    volume = make_volume(worker, tag="Weekly")
     make_volume(worker, tag="Other")
-    plan = tasks.list_volumes({"date": "2026-11-22", "region": HOME, "settings": SETTINGS}, None)
+    settings = SETTINGS | {"volumeTag": "Weekly"}
+    plan = tasks.list_volumes({"date": "2026-11-22", "region": HOME, "settings": settings}, None)
     event = {"volumeId": volume, "week": plan["week"], "region": HOME}
 
     first, second = tasks.create_snapshot(event, None), tasks.create_snapshot(event, None)
@@ -345,7 +339,7 @@ def test_a_volume_gets_one_snapshot_per_week(worker: AwsAccess) -> None:
     assert plan == {"week": "2026-W47", "region": HOME, "volumes": [volume]}
     assert (first["outcome"], second["outcome"], next_week["outcome"]) == ("created", "exists", "created")
     assert first["snapshotId"] == second["snapshotId"]
-    assert own_ids(worker, HOME) == sorted([first["snapshotId"], next_week["snapshotId"]])
+    assert ids_of(worker, HOME, SnapshotWeek="2026-W48") == [next_week["snapshotId"]]
 
 
 def test_a_volume_deleted_since_it_was_listed_is_no_failure(worker: AwsAccess) -> None:

@@ -20,7 +20,7 @@ from workflows.daily_import.errors import (
 from workflows.daily_import.settings import required
 
 _RESUMES: Final = 5
-_BLOCK: Final = 1 << 20
+_REPORT_EVERY: Final = 4 << 20
 _TIMEOUT: Final = httpx.Timeout(30.0, connect=5.0)
 
 
@@ -59,8 +59,9 @@ def download(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
             done = 0
             for block in _blocks(http, remote):
                 writer.write(block)
+                if done // _REPORT_EVERY != (done + len(block)) // _REPORT_EVERY:
+                    context.progress(done, remote.size, "bytes downloaded")
                 done += len(block)
-                context.progress(done, remote.size, "bytes downloaded")
     return _told(writer.receipt.bucket, key, writer.receipt.version_id, writer.receipt.etag, done)
 
 
@@ -122,7 +123,8 @@ def _from(http: httpx.Client, remote: Remote, start: int) -> Iterator[bytes]:
         tag = answer.headers.get("ETag") or answer.headers.get("Last-Modified")
         if tag != remote.tag or resumed != bool(start):
             raise SourceChanged(f"{remote.name} was replaced while it was being read, at byte {start}")
-        yield from answer.iter_raw(_BLOCK)
+        # As it comes: gathered into larger blocks, what came before a break would be lost with the break.
+        yield from answer.iter_raw()
 
 
 def _check(answer: httpx.Response, name: str) -> None:
