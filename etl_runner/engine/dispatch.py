@@ -67,6 +67,7 @@ class Dispatcher:
             deadline_ms=task.deadline_ms,
             heartbeat_ms=task.heartbeat_ms,
             credentials=task.credentials,
+            task_token=task.task_token,
         )
         try:
             self._invoker.start(invocation, self)
