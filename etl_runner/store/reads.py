@@ -188,18 +188,19 @@ class Reads:
     def machines(self) -> list[str]:
         """The ARNs of all state machines that ever had an execution, those of map runs left out."""
         found: list[str] = []
-        query = select(func.min(_E.c.state_machine_arn)).where(_E.c.map_run_id.is_(None))
+        column = _E.c.state_machine_arn
+        query = select(column).order_by(column).limit(1)
         with self.reading() as connection:
             # One step of the index per machine; DISTINCT would walk all of it.
             arn = connection.execute(query).scalar()
             while arn is not None:
                 found.append(arn)
-                arn = connection.execute(query.where(_E.c.state_machine_arn > arn)).scalar()
-        return found
+                arn = connection.execute(query.where(column > arn)).scalar()
+        return [arn for arn in found if "/" not in arn]
 
     def counts(self, machine: str | None = None) -> dict[str, int]:
         """How many executions have each status, of one state machine or of all; children left out."""
-        among = [_E.c.map_run_id.is_(None)]
+        among = [_E.c.map_run_id.is_(None), _E.c.status.in_(t.STATUSES)]
         if machine is not None:
             among.append(_E.c.state_machine_arn == machine)
         query = select(_E.c.status, func.count()).where(*among).group_by(_E.c.status)

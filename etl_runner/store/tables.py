@@ -56,12 +56,13 @@ class Execution(SQLModel, table=True):
         Index("execution_by_map_run", "map_run_id", "status", sqlite_where=Column("map_run_id").isnot(None)),
         Index("execution_by_machine", "state_machine_arn", "id"),
         # Lists: each takes the newest of every status it wants, so status comes before the id.
-        Index("execution_list", "status", "id", sqlite_where=Column("map_run_id").is_(None)),
+        Index("execution_list", "status", "id", "map_run_id", sqlite_where=Column("map_run_id").is_(None)),
         Index(
             "execution_list_by_machine",
             "state_machine_arn",
             "status",
             "id",
+            "map_run_id",
             sqlite_where=Column("map_run_id").is_(None),
         ),
         Index(

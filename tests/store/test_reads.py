@@ -246,7 +246,7 @@ def test_no_question_walks_through_a_table(store: Store, reads: Reads, ask: Any)
     event.remove(store.engine, "before_cursor_execute", before)
 
     tables = ("SCAN execution", "SCAN fact_page", "SCAN map_run", "SCAN written_object")
-    walked = [plan for plan in plans if plan.startswith(tables) and "INDEX execution_list" not in plan]
+    walked = [plan for plan in plans if plan.startswith(tables) and "INDEX execution_" not in plan]
     assert plans
     assert walked == []
 
