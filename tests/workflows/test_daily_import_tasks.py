@@ -311,6 +311,18 @@ def test_a_file_that_is_no_json_array_is_refused_by_name(
         tasks.refine_whole(event, context)
 
 
+def test_a_line_that_is_no_json_is_refused_by_name_with_its_place(
+    sources: FakeSources, raw: Stored, context: TaskContext
+) -> None:
+    event = item(NDJSON)
+    put = raw.client.put_object(Bucket=raw.bucket, Key="raw/odd", Body=b'{"a": 1}\n{"a": \n')
+    event["raw"] = {"bucket": raw.bucket, "key": "raw/odd", "bytes": 16}
+    event["raw"] |= {"versionId": put["VersionId"], "etag": put["ETag"]}
+
+    with pytest.raises(errors.UnreadableFile, match="line 2"):
+        refined(event, context)
+
+
 def test_the_name_of_a_part_follows_from_raw_version_index_and_transformation() -> None:
     digest = hashlib.sha256(b"v1|7|1").hexdigest()[:16]
 

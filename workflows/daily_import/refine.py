@@ -3,10 +3,11 @@
 import gzip
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from etl_runner.errors import StatesError
 from etl_runner.jsontypes import dumps, loads
 from etl_runner.s3 import client, put_versioned, read_chunk
 from workflows.daily_import.errors import InvalidConfiguration, UnreadableFile
@@ -22,10 +23,12 @@ def refine_chunk(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """Refine one chunk of a CSV or NDJSON file.
 
     Takes `{chunk, source, date, raw, settings}`; `chunk` is a chunk reference. Gives `{index, rows,
-    rejects}`; small, since a Map holds the results of all its chunks.
+    rejects}`; small, since a Map holds the results of all its chunks. Raises UnreadableFile.
     """
     chunk = event["chunk"]
-    return _refine(event, context, read_chunk(chunk), (chunk["Index"], chunk["Start"], chunk["End"]))
+    return _refine(
+        event, context, _readable(read_chunk(chunk)), (chunk["Index"], chunk["Start"], chunk["End"])
+    )
 
 
 def refine_whole(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
@@ -47,6 +50,15 @@ def refine_whole(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     if not isinstance(rows, list):
         raise UnreadableFile(f"{raw['key']} is not a JSON array but a {type(rows).__name__}")
     return _refine(event, context, rows, (0, 0, raw["bytes"]))
+
+
+def _readable(rows: Iterable[Any]) -> Iterator[Any]:
+    try:
+        yield from rows
+    except StatesError as error:
+        if error.error == "MalformedRecord":
+            raise UnreadableFile(error.cause) from error
+        raise
 
 
 def part_name(version_id: str | None, etag: str, index: int) -> str:
