@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from etl_runner.errors import StatesError
 from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json, loads
 from etl_runner.lineage import collecting
 from etl_runner.tasks.context import Context
@@ -130,7 +131,8 @@ def _failed(fault: BaseException, request_id: str) -> tuple[str, str]:
     if isinstance(fault, SystemExit):
         message = f"Runtime exited with error: the function called sys.exit({fault.code!r})"
         return "Runtime.ExitError", sandbox_cause("Runtime.ExitError", message, request_id)
-    name = type(fault).__name__
+    # A StatesError says itself what Retry and Catch are to see (S3.SlowDown, PreconditionFailed ...).
+    name = fault.error if isinstance(fault, StatesError) else type(fault).__name__
     try:
         message = str(fault)
     except Exception as worse:  # noqa: BLE001 -- a broken __str__ must not hide the error itself

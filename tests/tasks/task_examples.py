@@ -13,6 +13,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from etl_runner.errors import StatesError
 from etl_runner.lineage import note_written
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,10 @@ class CustomException(Exception):  # noqa: N818 -- the name is what the recorded
 
 def echo(event: Any, context: Any) -> Any:
     return event
+
+
+def raise_states_error(event: Any, context: Any) -> Any:
+    raise StatesError("S3.SlowDown", event)
 
 
 def whole_context(event: Any, context: Any) -> Any:

@@ -84,6 +84,12 @@ def test_the_remaining_time_is_the_states_where_that_is_shorter(pool: WorkerPool
     assert sink.succeeded(job.token).output["remaining"] == 0
 
 
+def test_a_states_error_has_the_name_that_it_carries(pool: WorkerPool, sink: Collector) -> None:
+    pool.submit(spec("raise_states_error"), job := invoke("slow down"), sink)
+
+    assert sink.failed(job.token).error == "S3.SlowDown"
+
+
 def test_an_exception_becomes_its_class_name_and_lambdas_cause(pool: WorkerPool, sink: Collector) -> None:
     pool.submit(spec("fail"), job := invoke("it is broken"), sink)
 
