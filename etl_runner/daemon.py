@@ -1,0 +1,294 @@
+"""The service put together: store, engine, tasks, schedules, events, configuration that reloads, HTTP.
+
+This is the only place that builds things; everything else is handed what it needs. `Service` is the whole
+without HTTP (tests and the demo use it); `serve` adds the HTTP edge, signals and the drain.
+"""
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from etl_runner.clock import Clock, SystemClock
+from etl_runner.config.configuration import Config, FunctionBinding
+from etl_runner.config.load import load_config
+from etl_runner.config.plan import diff
+from etl_runner.config.watch import ConfigWatcher
+from etl_runner.engine.engine import Engine
+from etl_runner.engine.launch import Launch
+from etl_runner.engine.workflows import Workflows
+from etl_runner.errors import ConfigError, Fault, InvalidInput
+from etl_runner.schedule.events import EventService, RuleSpec
+from etl_runner.schedule.expressions import parse_expression
+from etl_runner.schedule.patterns import compile_pattern
+from etl_runner.schedule.queues import QueuePoller, QueueSpec
+from etl_runner.schedule.service import ScheduleService, ScheduleSpec
+from etl_runner.settings import Settings
+from etl_runner.store.store import Store
+from etl_runner.tasks.functions import FunctionRegistry, FunctionSpec
+from etl_runner.tasks.python_functions import PythonFunctions
+from etl_runner.tasks.router import TaskRouter
+from etl_runner.tasks.services import Services
+from etl_runner.tasks.threads import ThreadFunctions
+from etl_runner.tasks.workers import WorkerPool
+
+_log = structlog.get_logger("service")
+
+LOOPBACK: Final = ("127.", "localhost", "::1")
+MAP_RESOURCES: Final = ("arn:aws:states:::s3:getObject", "arn:aws:states:::s3:putObject")
+"""What ItemReader and ResultWriter of a Distributed Map may name."""
+
+
+class Service:
+    """One running etl-runner, without HTTP."""
+
+    def __init__(self, settings: Settings, config_dir: Path, *, clock: Clock | None = None) -> None:
+        """Open the store and build the rooms. Raises StoreError."""
+        self.settings = settings
+        self.config_dir = config_dir
+        self.clock = clock or SystemClock()
+        self.aws = settings.aws_access()
+        self.faults: tuple[Fault, ...] = ()
+        self._registry = FunctionRegistry()
+        self.store = Store(settings.store)
+        self._functions = PythonFunctions(
+            self._registry,
+            WorkerPool(settings.tasks.processes, environment=os.environ | self.aws.environment()),
+            ThreadFunctions(settings.tasks.threads),
+            account=settings.account,
+            region=settings.region,
+        )
+        self.router = TaskRouter([self._functions, Services(self.aws, threads=settings.tasks.calls)])
+        self.engine = Engine(store=self.store, invoker=self.router, aws=self.aws, clock=self.clock)
+        self.workflows = Workflows(self.store, self.clock)
+        self.launch = Launch(self.engine, self.workflows)
+        self.schedules = ScheduleService(
+            self.store, self.launch, self.clock, grace_s=settings.schedules.grace_seconds
+        )
+        self.events = EventService(
+            self.store, self.launch, self.clock, account=settings.account, region=settings.region
+        )
+        self._queues: list[QueuePoller] = []
+        self._watcher = ConfigWatcher(self._load, config_dir, settings.workflows)
+        self._stop = threading.Event()
+        self._reloader = threading.Thread(target=self._reload, name="config", daemon=True)
+        self._config: Config | None = None
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force: the last good one."""
+        assert self._config is not None, "open() comes first"
+        return self._config
+
+    def open(self) -> None:
+        """Read the configuration and begin to work. Raises ConfigError with all faults; then nothing runs."""
+        try:
+            config = self._watcher.first()
+            # Functions are known before the engine hands out again what was open, and the engine runs
+            # before anything can start an execution.
+            self._apply_work(config)
+            self.engine.open()
+            self._apply_triggers(config)
+            self._config = config
+            self.schedules.open()
+        except BaseException:
+            self.router.close(0)
+            self.store.close()
+            raise
+        self._reloader.start()
+
+    def close(self) -> None:
+        """Stop taking work, let what runs finish within the grace time, commit it, let go of the store."""
+        self._stop.set()
+        if self._reloader.is_alive():
+            self._reloader.join(timeout=10)
+        for queue in self._queues:
+            queue.close()
+        self.schedules.close()
+        self.engine.close(self.settings.grace_seconds)
+        self.store.close()
+
+    # --- configuration ------------------------------------------------------------------------------------
+
+    def _load(self) -> Config:
+        return load_config(
+            self.config_dir,
+            self.settings.workflows,
+            check_expression=parse_expression,
+            check_pattern=compile_pattern,
+            check_resource=self._check_resource,
+            account=self.settings.account,
+            region=self.settings.region,
+        )
+
+    def _check_resource(self, resource: str) -> str | None:
+        return None if resource in MAP_RESOURCES else self.router.accepts(resource)
+
+    def _reload(self) -> None:
+        while not self._stop.wait(self.settings.reload_seconds):
+            try:
+                news = self._watcher.poll()
+                if isinstance(news, ConfigError):
+                    self.faults = news.faults
+                    for fault in news.faults:
+                        _log.error("the configuration was not taken over", fault=str(fault))
+                elif news is not None:
+                    self._apply(news)
+            except Exception as error:  # noqa: BLE001 -- a file's fault must not end the watch
+                _log.exception("the configuration could not be taken over", error=str(error))
+
+    def _apply(self, config: Config) -> None:
+        """Take a new configuration over: functions first, then what calls them, then what starts that."""
+        changes = diff(self._config, config)
+        self._apply_work(config)
+        if any(change.kind == "function" for change in changes):
+            self._functions.renew()
+        self._apply_triggers(config)
+        self._config, self.faults = config, ()
+        for change in changes:
+            _log.info("configuration", change=str(change))
+
+    def _apply_work(self, config: Config) -> None:
+        self._registry.replace(_function(binding) for binding in config.functions.values())
+        self.workflows.apply((w.name, w.arn, w.text, w.yaml, w.file) for w in config.workflows.values())
+
+    def _apply_triggers(self, config: Config) -> None:
+        self.schedules.apply(
+            [
+                ScheduleSpec(
+                    name=each.name,
+                    expression=parse_expression(each.expression, each.timezone, start_ms=each.start_ms),
+                    workflow=each.workflow,
+                    template=each.template,
+                    enabled=each.enabled,
+                    start_ms=each.start_ms,
+                    end_ms=each.end_ms,
+                    description=each.description,
+                )
+                for each in config.schedules.values()
+            ]
+        )
+        self.events.apply(
+            [
+                RuleSpec(
+                    name=each.name,
+                    pattern=compile_pattern(each.pattern),
+                    workflow=each.workflow,
+                    template=each.template,
+                    enabled=each.enabled,
+                    description=each.description,
+                )
+                for each in config.rules.values()
+            ]
+        )
+        self._apply_queues(config)
+
+    def _apply_queues(self, config: Config) -> None:
+        if self._config is not None and self._config.queues == config.queues:
+            return
+        for queue in self._queues:
+            queue.close()
+        self._queues = [
+            QueuePoller(
+                QueueSpec(
+                    name=each.name,
+                    queue_url=each.queue_url,
+                    region=each.region,
+                    wait_s=each.wait_s,
+                    max_messages=each.max_messages,
+                    visibility_timeout_s=each.visibility_timeout_s,
+                ),
+                self.aws,
+                self.events,
+            )
+            for each in config.queues.values()
+            if each.enabled
+        ]
+        for queue in self._queues:
+            queue.open()
+
+
+def _function(binding: FunctionBinding) -> FunctionSpec:
+    return FunctionSpec(
+        name=binding.name,
+        arn=binding.arn,
+        module=binding.module,
+        function=binding.function,
+        search_path=binding.search_path,
+        run_in=binding.run_in,
+        timeout_s=binding.timeout_s,
+        environment=binding.environment,
+    )
+
+
+# --- HTTP ---------------------------------------------------------------------------------------------
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Take the address. Raises InvalidInput when it is taken or not allowed without a token."""
+    host, port = settings.host, settings.port
+    if not host.startswith(LOOPBACK) and settings.api_token is None:
+        raise InvalidInput(
+            f"listening on {host} lets other machines in, so a token is needed: set ETL_RUNNER_API_TOKEN, "
+            "or listen on 127.0.0.1"
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise InvalidInput(
+            f"cannot listen on {host} port {port}: {error.strerror}; stop what uses it, or choose another "
+            "with --port (0 takes a free one)"
+        ) from error
+    return listener
+
+
+@contextmanager
+def running(settings: Settings, config_dir: Path) -> Iterator[Service]:
+    """A service from open to close, in this process."""
+    # Functions that run in threads share this process's environment, as Lambda functions share theirs.
+    os.environ.update(settings.aws_access().environment())
+    service = Service(settings, config_dir)
+    service.open()
+    try:
+        yield service
+    finally:
+        service.close()
+
+
+def serve(settings: Settings, config_dir: Path) -> None:
+    """Run the service until SIGTERM or Ctrl-C, then drain it. Raises EtlRunnerError when it cannot begin."""
+    import uvicorn  # noqa: PLC0415 -- `etl-runner --help` need not pay for it
+
+    from etl_runner.api.http import create_app  # noqa: PLC0415 -- brings Starlette
+    from etl_runner.api.operations import Operations  # noqa: PLC0415 -- the same
+
+    listener = bind(settings)
+    try:
+        with running(settings, config_dir) as service:
+            operations = Operations(service)
+            app = create_app(operations, api_token=settings.api_token)
+            server = uvicorn.Server(
+                uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=3)
+            )
+            host, port = listener.getsockname()[:2]
+            _log.info(
+                "ready",
+                url=f"http://{host}:{port}",
+                workflows=len(service.config.workflows),
+                schedules=len(service.config.schedules),
+                store=str(settings.store),
+            )
+            server.run(sockets=[listener])
+            _log.info("draining", grace_seconds=settings.grace_seconds)
+    finally:
+        listener.close()
+    _log.info("stopped; what was not finished goes on at the next start")
