@@ -39,5 +39,5 @@ def configure_logging(level: str, style: Literal["auto", "text", "json"]) -> Non
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("botocore", "boto3", "urllib3", "s3transfer", "apscheduler", "httpx", "httpcore"):
+    for noisy in ("alembic", "botocore", "boto3", "urllib3", "s3transfer", "apscheduler", "httpx", "httpcore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
