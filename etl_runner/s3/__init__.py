@@ -3,7 +3,7 @@
 Task functions import from here: `from etl_runner.s3 import read_chunk, put_versioned`.
 """
 
-from etl_runner.s3.client import client
+from etl_runner.s3.connection import client
 from etl_runner.s3.read import open_chunk, read_chunk
 from etl_runner.s3.versions import Receipt
 from etl_runner.s3.write import put_versioned

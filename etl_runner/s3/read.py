@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from etl_runner.errors import InvalidInput, StatesError
 from etl_runner.jsontypes import Json, loads
-from etl_runner.s3.client import client
+from etl_runner.s3.connection import client
 from etl_runner.s3.pinned import Pinned, PinnedStream
 from etl_runner.s3.reader_config import DELIMITERS
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 from etl_runner.arn import Arn
 from etl_runner.errors import InvalidInput
 from etl_runner.jsontypes import Json, dumps, dumps_text
-from etl_runner.s3.client import client
+from etl_runner.s3.connection import client
 from etl_runner.s3.write import put_versioned
 from etl_runner.s3.writer import VersionedWriter
 

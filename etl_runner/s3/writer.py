@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from etl_runner.errors import InvalidInput, StatesError
 from etl_runner.lineage import note_written
-from etl_runner.s3.client import client
+from etl_runner.s3.connection import client
 from etl_runner.s3.failures import ATTEMPTS, failure_of, pause
 from etl_runner.s3.versions import (
     Content,

@@ -4,7 +4,6 @@ The functions are called one at a time, as a worker calls them; what the state m
 tested with the engine.
 """
 
-import importlib
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,10 +14,9 @@ import pytest
 
 from etl_runner.aws import AwsAccess
 from etl_runner.demo.seed import DemoStores, seed_stores
+from etl_runner.s3 import connection as clients_of_s3
 from tests.conftest import access_to
 from workflows.ebs_snapshot_rotation import ec2 as clients_of_ec2
-
-clients_of_s3 = importlib.import_module("etl_runner.s3.client")  # the package has a function of this name
 
 
 @dataclass
