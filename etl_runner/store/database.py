@@ -80,8 +80,14 @@ def _begin(connection: Connection) -> None:
 def _migrate(engine: Engine, path: Path) -> None:
     with engine.connect() as connection:
         found = None
-        if inspect(connection).has_table("alembic_version"):
+        present = inspect(connection).get_table_names()
+        if "alembic_version" in present:
             found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+        elif present:
+            raise StoreUnavailable(
+                f"the store {path} cannot be used: it is a database of something else (it has the tables "
+                f"{', '.join(present[:5])}); name another file"
+            )
     if found == HEAD:
         return
     if found is not None and found not in REVISIONS:

@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import Final
 
-from sqlalchemy import Connection, Engine, and_, func, or_, select
+from sqlalchemy import Connection, Engine, and_, func, literal_column, or_, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, DataError, NotSupportedError, ProgrammingError
 
 from etl_runner.errors import StoreUnavailable
 from etl_runner.machine.codec import decode_page
@@ -64,6 +65,10 @@ _EXECUTION_COLUMNS = tuple(getattr(t.Execution, name) for name in ExecutionRow._
 _MAP_RUN_COLUMNS = tuple(getattr(t.MapRun, name) for name in MapRunRow.__dataclass_fields__)
 
 
+# A literal: SQLite uses an index on part of a table only where the query's own text shows that it may.
+_RUNNING: Final = t.Execution.status == literal_column("'RUNNING'")
+
+
 class Store:
     """One open store. Reads may come from any thread; commits take turns."""
 
@@ -100,11 +105,16 @@ class Store:
         Raises LostExecution, Conflict (see unit.write) or StoreUnavailable; then nothing of it is there.
         """
         with self._lock:
-            if self._writer is None:
-                self._writer = self.engine.connect().execution_options(immediate=True)
             try:
+                if self._writer is None:
+                    self._writer = self.engine.connect().execution_options(immediate=True)
                 with self._writer.begin():
                     write(self._writer, unit)
+            except (DataError, NotSupportedError, ProgrammingError):
+                # A row that cannot be written is the fault of who made it. To call the store unavailable
+                # would make the engine try it for ever, and everything else wait.
+                self._drop_writer()
+                raise
             except DatabaseError as error:
                 self._drop_writer()
                 raise unavailable(error, self.path) from error
@@ -114,10 +124,10 @@ class Store:
 
     def _drop_writer(self) -> None:
         """After a failed commit take a new connection: the old one's state is not worth guessing at."""
-        assert self._writer is not None
-        self._writer.invalidate()
-        self._writer.close()
-        self._writer = None
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.invalidate()
+            writer.close()
 
     # --- definitions --------------------------------------------------------------------------------------
 
@@ -173,7 +183,7 @@ class Store:
     def open_working(self) -> list[int]:
         """The running executions with something handed out: what recovery has to hand out again."""
         with self._reading() as connection:
-            query = select(t.Execution.id).where(t.Execution.status == "RUNNING", t.Execution.working)  # type: ignore[call-overload]
+            query = select(t.Execution.id).where(_RUNNING, t.Execution.working)  # type: ignore[call-overload]
             return list(connection.execute(query.order_by(t.Execution.id)).scalars())
 
     def due(self, until_ms: int, limit: int) -> list[tuple[int, int]]:
@@ -221,7 +231,9 @@ class Store:
             query = (
                 select(t.Execution.id)  # type: ignore[call-overload]
                 .join(t.MapRun, t.MapRun.id == t.Execution.map_run_id)
-                .where(t.Execution.status == "RUNNING", t.MapRun.status != "RUNNING")
+                # What is said of `working` is always so; it leads SQLite to the index of open executions,
+                # where it would else go through every child that there ever was.
+                .where(_RUNNING, t.Execution.working.in_((False, True)), t.MapRun.status != "RUNNING")  # type: ignore[attr-defined]
             )
             return list(connection.execute(query).scalars())
 
@@ -249,11 +261,25 @@ class Store:
                 rows = [ExecutionRow(**row) for row in connection.execute(query).mappings()]
             if not rows:
                 return
+            facts = self._facts([row.id for row in rows])
             for row in rows:
-                yield row, [fact for _, page in self.pages(row.id) for fact in page]
+                yield row, facts[row.id]
             last = rows[-1].item_index
             assert last is not None
             after = last
+
+    def _facts(self, execution_ids: Sequence[int]) -> dict[int, list[Fact]]:
+        """The facts of several executions, read at once."""
+        facts: dict[int, list[Fact]] = {execution_id: [] for execution_id in execution_ids}
+        with self._reading() as connection:
+            query = (
+                select(t.FactPage.execution_id, t.FactPage.format, t.FactPage.data)  # type: ignore[call-overload]
+                .where(t.FactPage.execution_id.in_(execution_ids))  # type: ignore[attr-defined]
+                .order_by(t.FactPage.execution_id, t.FactPage.seq)
+            )
+            for execution_id, page_format, data in connection.execute(query):
+                facts[execution_id].extend(decode_page(data, page_format=page_format))
+        return facts
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

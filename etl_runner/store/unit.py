@@ -3,7 +3,7 @@
 The hot path uses Core statements with many rows each on the SQLModel tables, no ORM objects.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -74,6 +74,18 @@ _STATEMENTS: Final[Sequence[tuple[str, Insert | Update]]] = (
 )
 
 
+_LEDGERS: Final = ("ticks", "event_matches", "schedule_states")
+"""Their rows come from several rooms, and may leave out what has a default."""
+
+
+def _alike(rows: Sequence[Row]) -> Iterable[list[Row]]:
+    """Rows with the same columns together: executemany takes the columns of the first for those of all."""
+    groups: dict[frozenset[str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(frozenset(row), []).append(row)
+    return groups.values()
+
+
 def write(connection: Connection, unit: Unit) -> None:
     """Write a unit inside the transaction that `connection` is in.
 
@@ -85,7 +97,8 @@ def write(connection: Connection, unit: Unit) -> None:
         if not rows:
             continue
         try:
-            connection.execute(statement, rows)
+            for alike in _alike(rows) if name in _LEDGERS else (rows,):
+                connection.execute(statement, alike)
         except IntegrityError as error:
             if name == "pages":
                 raise LostExecution(
