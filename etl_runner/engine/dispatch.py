@@ -43,19 +43,21 @@ class Dispatcher:
     def __init__(self, invoker: Invoker, knock: Callable[[Knock], None]) -> None:
         self._invoker = invoker
         self._knock = knock
+        self._monotonic = time.monotonic
         self._lock = Lock()
         self._beats: dict[str, tuple[float, float]] = {}
-        self._progress: dict[str, Progress] = {}
+        self._progress: dict[str, Progress | None] = {}
 
     def hand_out(self, live: Live, frame: Frame, task: OpenTask) -> None:
         """Start one open task."""
         state = live.definition.scopes[frame.scope].states[frame.state or ""]
         assert isinstance(state, model.TaskState)
         token = token_text(live.id, task.token)
-        if task.heartbeat_ms is not None:
-            period = task.heartbeat_ms / 1000
-            with self._lock:
-                self._beats[token] = (time.monotonic() + period, period)
+        with self._lock:
+            self._progress[token] = None
+            if task.heartbeat_ms is not None:
+                period = task.heartbeat_ms / 1000
+                self._beats[token] = (self._monotonic() + period, period)
         invocation = Invocation(
             token=token,
             resource=state.resource,
@@ -88,7 +90,7 @@ class Dispatcher:
 
     def lost_heartbeats(self) -> list[Knock]:
         """Knocks for the tasks that have not been heard of in time."""
-        now = time.monotonic()
+        now = self._monotonic()
         with self._lock:
             late = [token for token, (until, _) in self._beats.items() if until <= now]
             for token in late:
@@ -102,13 +104,8 @@ class Dispatcher:
     def progress_of(self, execution_arn: str) -> list[Progress]:
         """The latest progress of each open task of an execution."""
         with self._lock:
-            return [found for found in self._progress.values() if found.execution_arn == execution_arn]
-
-    def forget_execution(self, execution_arn: str) -> None:
-        """An execution has ended: what its tasks said of their progress is no longer wanted."""
-        with self._lock:
-            for token in [t for t, found in self._progress.items() if found.execution_arn == execution_arn]:
-                del self._progress[token]
+            told = [found for found in self._progress.values() if found is not None]
+        return [found for found in told if found.execution_arn == execution_arn]
 
     def _forget(self, token: str) -> None:
         with self._lock:
@@ -138,16 +135,17 @@ class Dispatcher:
         with self._lock:
             found = self._beats.get(token)
             if found is not None:
-                self._beats[token] = (time.monotonic() + found[1], found[1])
+                self._beats[token] = (self._monotonic() + found[1], found[1])
 
     def log(self, line: LogLine) -> None:
         """Write a task's line to our log."""
         _log.info(line.text, execution=line.execution_arn, state=line.state_name, stream=line.stream)
 
     def progress(self, progress: Progress) -> None:
-        """Keep the latest progress; it is a sign of life too."""
+        """Keep the latest progress of a task that is still open; it is a sign of life too."""
         with self._lock:
-            self._progress[progress.token] = progress
+            if progress.token in self._progress:
+                self._progress[progress.token] = progress
         self.heartbeat(progress.token)
 
 

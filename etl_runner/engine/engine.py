@@ -1,14 +1,13 @@
 """The engine: one thread that takes turns, and the doors through which everyone else reaches it.
 
-Doors (any thread): `start`, `stop`, `record`, `submit`. Everything that changes an execution stands in one
-inbox; the thread empties it, decides, commits once, and only then hands out tasks and answers callers.
+Doors (any thread): `start`, `stop`, `record`, `when_ended`. Everything that changes an execution stands in
+one inbox; the thread empties it, decides, commits once, and only then hands out tasks and answers callers.
 """
 
 import random
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
 from typing import Final
 
@@ -17,12 +16,13 @@ import structlog
 from etl_runner.aws import AwsAccess
 from etl_runner.clock import Clock, SystemClock
 from etl_runner.engine.dispatch import Dispatcher
+from etl_runner.engine.inbox import Inbox, refuse, settle
 from etl_runner.engine.knocks import Item, Knock, LedgerEntry, Started, StartRequest
 from etl_runner.engine.live import Definitions, Live, LiveCache
 from etl_runner.engine.map_runs import MapRuns
 from etl_runner.engine.timers import Timers
-from etl_runner.engine.turn import Turn, TurnMaker, TurnVoid
-from etl_runner.errors import Conflict, LostExecution, StoreError, StoreUnavailable
+from etl_runner.engine.turn import Turn, TurnMaker, TurnVoid, breakdown_cause
+from etl_runner.errors import Conflict, LostExecution, NotFound, StoreError, StoreUnavailable
 from etl_runner.machine import facts as f
 from etl_runner.machine import stimuli as s
 from etl_runner.machine.state import OpenMapRun, OpenTask, Status
@@ -60,7 +60,8 @@ class Engine:
         self._cache = LiveCache(store, definitions)
         self._maker = TurnMaker(store, self._cache, definitions, self._clock, rng)
         self._timers = Timers(store)
-        self._inbox: SimpleQueue[Item | None] = SimpleQueue()
+        self._inbox = Inbox()
+        self._waiting: deque[Item] = deque()
         self._dispatcher = Dispatcher(invoker, self._inbox.put)
         self._workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="engine-io")
         self._map_runs = MapRuns(
@@ -72,7 +73,6 @@ class Engine:
         )
         self._ends: defaultdict[int, list[Future[Status]]] = defaultdict(list)
         self._ends_lock = Lock()
-        self._begin_again: set[int] = set()
         self._stopping = Event()
         self._parked = False
         self._trouble: str | None = None
@@ -95,10 +95,12 @@ class Engine:
         self._parked = True
         self._map_runs.stop()
         self._invoker.close(grace_s)
-        self._stopping.set()
-        self._inbox.put(None)
-        self._thread.join(timeout=grace_s + 10)
         self._workers.shutdown(wait=True, cancel_futures=True)
+        self._stopping.set()
+        self._inbox.wake()
+        if self._thread.ident is not None:
+            self._thread.join(timeout=grace_s + 10)
+        self._inbox.close()
         with self._ends_lock:
             for futures in self._ends.values():
                 for future in futures:
@@ -126,13 +128,20 @@ class Engine:
         return entry.done
 
     def when_ended(self, execution_id: int) -> Future[Status]:
-        """A future that gives the status with which an execution ends (at once when it has)."""
+        """A future that gives the status with which an execution ends (at once when it has).
+
+        Raises NotFound and StoreUnavailable.
+        """
         future: Future[Status] = Future()
         with self._ends_lock:
             self._ends[execution_id].append(future)
         row = self._store.execution(execution_id)
-        if row is None or row.status != Status.RUNNING:
-            self._resolve_end(execution_id, Status(row.status) if row else Status.ABORTED)
+        if row is None:
+            with self._ends_lock:
+                self._ends.pop(execution_id, None)
+            raise NotFound(f"there is no execution with the number {execution_id}")
+        if row.status != Status.RUNNING:
+            self._resolve_end(execution_id, Status(row.status))
         return future
 
     def progress_of(self, execution_arn: str) -> list[Progress]:
@@ -147,10 +156,13 @@ class Engine:
     # --- the thread ---------------------------------------------------------------------------------------
 
     def _recover(self) -> None:
+        orphans = self._store.orphans()
+        passed_over = set(orphans)
         count = 0
         for execution_id in self._store.open_working():
-            count += self._resume(execution_id)
-        for execution_id in self._store.orphans():
+            if execution_id not in passed_over:
+                count += self._resume(execution_id)
+        for execution_id in orphans:
             self._inbox.put(Knock(execution_id=execution_id, stimulus=s.Stop(error="States.MapRunStopped")))
         if count:
             _log.info("handed out again what was open", tasks=count)
@@ -159,119 +171,135 @@ class Engine:
         live = self._cache.get(execution_id)
         if live is None:
             return 0
-        open_work = live.machine.open_work()
-        for frame, work in open_work:
+        count, now_ms = 0, self._clock.now_ms()
+        for frame, work in live.machine.open_work():
             if isinstance(work, OpenMapRun):
-                self._map_runs.begin(live, work)
-            elif not work.submitted:
+                self._map_runs.begin_soon(live.id)
+            elif not work.submitted and (work.deadline_ms is None or work.deadline_ms > now_ms):
+                # One whose time ran out meanwhile is not begun again: the first turn finds it timed out.
                 self._dispatcher.hand_out(live, frame, work)
-        return len(open_work)
+                count += 1
+        return count
 
     def _run(self) -> None:
         backoff = 0.0
-        waiting: list[Item] = []
-        while True:
-            waiting.extend(self._collect(0.0 if waiting else self._patience()))
-            if self._stopping.is_set() and not waiting:
-                return
-            waiting.extend(self._dispatcher.lost_heartbeats())
+        while not (self._stopping.is_set() and not self._waiting and self._inbox.empty()):
             try:
-                waiting.extend(self._timers.due(self._clock.now_ms()))
-                self._turn(waiting)
-                waiting, backoff = [], 0.0
-                self._at_ease()
-            except StoreError as error:
+                self.step(self._patience())
+                backoff = 0.0
+            except Exception as error:  # noqa: BLE001 -- whatever it is, this thread must not end of it
                 backoff = min(backoff * 2 or 0.1, MAX_BACKOFF_S)
                 self._in_trouble(error)
                 if self._stopping.wait(backoff):
-                    return
+                    break
+        for item in self._waiting:
+            refuse(item, StoreUnavailable(f"etl-runner is stopping, and could not commit: {self._trouble}"))
+
+    def step(self, timeout_s: float = 0.0) -> None:
+        """Take what has come in (waiting for the first up to `timeout_s`) and what is due, in one turn.
+
+        The thread does nothing else; tests without a thread call it themselves. Raises StoreUnavailable when
+        nothing can be committed: what was taken is kept, and comes before anything else in the next step.
+        """
+        waiting = self._waiting
+        if not waiting:
+            waiting.extend(self._inbox.collect(timeout_s, MAX_TURN))
+            waiting.extend(self._dispatcher.lost_heartbeats())
+            waiting.extend(self._timers.due(self._clock.now_ms()))
+        self._turn(waiting)
+        self._at_ease()
 
     def _patience(self) -> float:
+        if self._stopping.is_set():
+            return 0.0
         soonest = self._timers.next_due_ms()
-        if soonest is None:
-            return IDLE_S
         return min(IDLE_S, max(0.0, (soonest - self._clock.now_ms()) / 1000))
-
-    def _collect(self, timeout_s: float) -> list[Item]:
-        """Everything that stands in the inbox, waiting for the first up to `timeout_s`."""
-        items: list[Item] = []
-        try:
-            item = self._inbox.get(timeout=timeout_s) if timeout_s > 0 else self._inbox.get_nowait()
-            while True:
-                if item is not None:
-                    items.append(item)
-                if len(items) >= MAX_TURN:
-                    return items
-                item = self._inbox.get_nowait()
-        except Empty:
-            return items
 
     def _at_ease(self) -> None:
         if self._trouble is not None:
             _log.info("the store works again")
             self._trouble = None
 
-    def _in_trouble(self, error: StoreError) -> None:
-        if self._trouble is None:
+    def _in_trouble(self, error: Exception) -> None:
+        if not isinstance(error, StoreError):
+            _log.error("the engine failed inside and goes on", exc_info=error)
+        elif self._trouble is None:
             _log.error("nothing can be committed; work waits until the cause is gone", error=str(error))
         self._trouble = str(error)
 
-    def _turn(self, items: Sequence[Item]) -> None:
-        """Take all items in one turn, or, when one of them spoils it, each in a turn of its own."""
+    def _turn(self, items: deque[Item]) -> None:
+        """Take all items in one turn, or, when one of them spoils it, each in a turn of its own.
+
+        What is settled leaves `items`, so that a store that fails half way does not see it a second time.
+        """
         try:
-            self._take(items)
+            turn = self._commit(items, refill=not self._parked)
         except StoreUnavailable:
             raise
         except (TurnVoid, Conflict, LostExecution):
-            for item in items:
-                self._turn_alone(item)
+            pass
         except Exception:  # noqa: BLE001 -- a fault of ours: find the item it comes from, and let the others go on
             _log.exception("a turn broke down; its items are taken one by one")
-            for item in items:
-                self._turn_alone(item)
+        else:
+            items.clear()
+            self._after(turn)
+            return
+        while items:
+            turns = self._alone(items[0])
+            items.popleft()
+            for turn in turns:
+                self._after(turn)
 
-    def _turn_alone(self, item: Item) -> None:
+    def _alone(self, item: Item) -> list[Turn]:
+        """Take one item in a turn of its own. When that fails too, it alone is refused."""
         for attempt in (1, 2):
             try:
-                self._take([item])
-            except (TurnVoid, LostExecution) as error:
-                # Loaded again, the second time: another process may have gone on with the execution.
-                if attempt == 2:
-                    self._refuse(item, error)
+                return [self._commit([item], refill=False)]
             except StoreUnavailable:
                 raise
-            except Exception as error:  # noqa: BLE001 -- this item's own fault: it alone is refused
-                self._refuse(item, error)
-                return
-            else:
-                return
+            except (TurnVoid, Conflict, LostExecution) as error:
+                # Loaded again, the second time: another process may have gone on with the execution.
+                if attempt == 2:
+                    return self._spoiled(item, error)
+            except Exception as error:  # noqa: BLE001 -- this item's own fault
+                return self._spoiled(item, error)
+        raise AssertionError("both attempts return")
 
-    @staticmethod
-    def _refuse(item: Item, error: Exception) -> None:
-        _log.error("a request was refused by the store", error=str(error))
-        done = getattr(item, "done", None)
-        if done is not None and not done.done():
-            done.set_exception(error)
-
-    def _take(self, items: Sequence[Item]) -> None:
-        turn = self._maker.begin()
-        more = False
+    def _spoiled(self, item: Item, error: Exception) -> list[Turn]:
+        """Nothing can come of an item. Where it was an answer, its execution would wait for ever: end it."""
+        _log.error("a request was refused", error=str(error), exc_info=error)
+        refuse(item, error)
+        if not isinstance(item, Knock) or isinstance(error, LostExecution):
+            return []
+        stimulus = s.Breakdown(cause=breakdown_cause(error))
         try:
+            return [self._commit([Knock(execution_id=item.execution_id, stimulus=stimulus)], refill=False)]
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001 -- it cannot even be ended
+            _log.exception("an execution could not be ended", execution_id=item.execution_id)
+            return []
+
+    def _commit(self, items: Sequence[Item], *, refill: bool) -> Turn:
+        """Decide and commit. When it raises, nothing was committed and what was decided is forgotten."""
+        turn = self._maker.begin()
+        try:
+            self._map_runs.catch_up(self._cache)
             self._maker.take(turn, items)
             for run_id in turn.nudged:
                 self._map_runs.look(run_id)
-            if not self._parked:
-                more = self._map_runs.refill(turn, self._maker)
+            if refill:
+                self._map_runs.refill(turn, self._maker)
             self._register_map_runs(turn)
             self._maker.seal(turn)
             if not turn.unit.is_empty():
                 self._store.commit(turn.unit)
         except BaseException:
-            self._void(turn)
+            for execution_id in turn.touched:
+                self._cache.drop(execution_id)
+            self._map_runs.void(turn.touched)
             raise
-        self._after(turn)
-        if more:
-            self._inbox.put(LedgerEntry())
+        return turn
 
     def _register_map_runs(self, turn: Turn) -> None:
         """The rows of map runs go with the facts that open and close them."""
@@ -279,75 +307,61 @@ class Engine:
             for fact in live.fresh:
                 match fact:
                     case f.MapRunStarted(token=token, plan=plan):
+                        live.map_tokens.add(token)
                         self._map_runs.register(turn, self._maker, live, token, plan)
                     case f.MapRunSucceeded(token=token):
                         self._map_runs.close(turn, live, token, "SUCCEEDED")
                     case f.MapRunFailed(token=token):
                         self._map_runs.close(turn, live, token, "FAILED")
-                    case f.TokenRevoked(token=token) if self._map_runs.has(live.id, token):
+                    case f.TokenRevoked(token=token) if token in live.map_tokens:
                         self._map_runs.close(turn, live, token, "ABORTED")
                     case _:
                         pass
 
-    def _void(self, turn: Turn) -> None:
-        """Forget what was decided: what is in memory is ahead of the store."""
-        for execution_id in turn.touched:
-            self._cache.drop(execution_id)
-        for execution_id in self._map_runs.void():
-            self._cache.drop(execution_id)
-            self._begin_again.add(execution_id)
-
     def _after(self, turn: Turn) -> None:
         """It is on the disk: hand out, take back, answer."""
         self.turns += 1
+        self._map_runs.committed()
         for live in turn.touched.values():
             fresh, live.fresh = live.fresh, []
             live.new = False
-            self._effects(live, fresh)
+            try:
+                self._effects(live, fresh)
+            except Exception:  # noqa: BLE001 -- must not keep the others from their effects
+                _log.exception("what follows from facts could not be done", execution=live.arn)
             self._timers.set(live.id, live.kept_wake_ms)
             if live.machine.status is not Status.RUNNING:
                 self._ended(live)
         for request, started in turn.started:
-            request.done.set_result(started)
+            settle(request.done, started)
         for request, error in turn.refused:
-            request.done.set_exception(error)
+            refuse(request, error)
         for knock, led_to_facts in turn.answers:
-            if knock.done is not None:
-                knock.done.set_result(led_to_facts)
+            settle(knock.done, led_to_facts)
         for entry in turn.entries:
-            entry.done.set_result(True)
-        if self._begin_again:
-            self._begin_map_runs_again()
+            settle(entry.done, value=True)
         self._cache.trim()
-
-    def _begin_map_runs_again(self) -> None:
-        """After a commit that failed: go on with the map runs from where the store says they are."""
-        again, self._begin_again = self._begin_again, set()
-        for execution_id in again:
-            live = self._cache.get(execution_id)
-            for _, work in [] if live is None else live.machine.open_work():
-                if live is not None and isinstance(work, OpenMapRun):
-                    self._map_runs.begin(live, work)
 
     def _effects(self, live: Live, fresh: Sequence[f.Fact]) -> None:
         machine = live.machine
         for fact in fresh:
             match fact:
-                case f.TaskScheduled(token=token) | f.MapRunStarted(token=token):
+                case f.TaskScheduled(token=token):
                     frame_id = machine.tokens.get(token)
                     if frame_id is None or self._parked:
                         continue  # closed again in the same turn, or left for the next start
                     frame = machine.frames[frame_id]
-                    if isinstance(frame.open, OpenTask):
-                        self._dispatcher.hand_out(live, frame, frame.open)
-                    elif isinstance(frame.open, OpenMapRun):
-                        self._map_runs.begin(live, frame.open)
+                    assert isinstance(frame.open, OpenTask)
+                    self._dispatcher.hand_out(live, frame, frame.open)
+                case f.MapRunStarted():
+                    self._map_runs.begin_soon(live.id)
+                case f.TokenRevoked(token=token) if token in live.map_tokens:
+                    live.map_tokens.discard(token)
+                    self._map_runs.cancel(live.id, token)
                 case f.TokenRevoked(token=token) | f.TaskTimedOut(token=token):
-                    if self._map_runs.has(live.id, token):
-                        self._map_runs.cancel(live.id, token)
-                    else:
-                        self._dispatcher.take_back(live.id, token)
+                    self._dispatcher.take_back(live.id, token)
                 case f.MapRunSucceeded(token=token) | f.MapRunFailed(token=token):
+                    live.map_tokens.discard(token)
                     self._map_runs.forget_closed(live.id, token)
                 case f.StateEntered():
                     self.transitions += 1
@@ -356,7 +370,6 @@ class Engine:
 
     def _ended(self, live: Live) -> None:
         self._cache.drop(live.id)
-        self._dispatcher.forget_execution(live.arn)
         if live.map_run_id is not None:
             self._map_runs.child_ended(live)
         self._resolve_end(live.id, live.machine.status)
@@ -365,5 +378,4 @@ class Engine:
         with self._ends_lock:
             futures = self._ends.pop(execution_id, [])
         for future in futures:
-            if not future.done():
-                future.set_result(status)
+            settle(future, status)

@@ -38,6 +38,14 @@ class Page:
     last: bool
 
 
+def _page_items(plan: Json) -> int:
+    """How many items are read for a page. Batches do not reach over a page's end, so a page has many."""
+    batch = plan.get("batch")
+    if batch is None:
+        return PAGE_CHILDREN
+    return PAGE_CHILDREN * int(batch.get("items") or PAGE_CHILDREN)
+
+
 class _Stream(Protocol):
     def take(self, n: int) -> list[Json]: ...
 
@@ -129,6 +137,8 @@ class Feeder:
             self._fail(StatesError(READER_FAILED, f"{type(error).__name__}: {error}"))
 
     def _fail(self, error: StatesError) -> None:
+        if self._stopped:
+            return  # the service is ending, and with it perhaps what was read from
         self.failure = error
         self._nudge()
 
@@ -136,7 +146,7 @@ class Feeder:
         stream = self._open()
         position, items = self._position, int(self._position["items"])
         skip = int(position["skip"])
-        wanted = PAGE_CHILDREN * int(self._plan.get("batch", {}).get("items") or 1)
+        wanted = _page_items(self._plan)
         while True:
             taken = stream.take(wanted)
             selected = [

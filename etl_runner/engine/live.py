@@ -5,11 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+import structlog
+
 from etl_runner.asl import model
 from etl_runner.asl.parse import parse_definition
-from etl_runner.machine.facts import Fact
+from etl_runner.errors import StoreUnavailable
+from etl_runner.machine.facts import Fact, Token
 from etl_runner.machine.state import Machine, OpenMapRun, OpenTask, Status, fold
 from etl_runner.store.store import ExecutionRow, Store
+
+_log = structlog.get_logger("engine")
 
 KEEP: Final = 5_000
 """How many executions that hold no hand-out may stay in memory; the rest are folded again when needed."""
@@ -20,6 +25,7 @@ class Live:
     """One execution in memory, and what the store last heard of it.
 
     `fresh` are facts not yet committed; `new` says that the execution's own row is not there yet.
+    `map_tokens` are the open tokens that map runs hold.
     """
 
     id: int
@@ -37,6 +43,7 @@ class Live:
     kept_working: bool = False
     kept_wake_ms: int | None = None
     fresh: list[Fact] = field(default_factory=list)
+    map_tokens: set[Token] = field(default_factory=set)
 
     @property
     def working(self) -> bool:
@@ -74,6 +81,7 @@ class LiveCache:
         self._store = store
         self._definitions = definitions
         self._live: OrderedDict[int, Live] = OrderedDict()
+        self._unloadable: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._live)
@@ -94,17 +102,30 @@ class LiveCache:
         self._live.pop(execution_id, None)
 
     def get(self, execution_id: int) -> Live | None:
-        """Give a running execution, folding it when it is not in memory; None when none runs by that id."""
+        """Give a running execution, folding it when it is not in memory; None when none runs by that id.
+
+        One that cannot be folded (damaged, or of a release to come) is logged once and passed over: it
+        concerns nobody else. Raises StoreUnavailable.
+        """
         live = self._live.get(execution_id)
-        if live is None:
-            row = self._store.execution(execution_id)
-            if row is None or row.status != Status.RUNNING:
-                return None
-            live = self._load(row)
-            self._live[execution_id] = live
+        if live is not None:
+            return live
+        row = self._store.execution(execution_id)
+        if row is None or row.status != Status.RUNNING:
+            return None
+        try:
+            live = self._live[execution_id] = self._load(row)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 -- data from the disk: anything may be wrong with it
+            if execution_id not in self._unloadable:
+                self._unloadable.add(execution_id)
+                _log.error("an execution cannot be loaded", execution=row.arn, error=str(error))
+            return None
         return live
 
     def _load(self, row: ExecutionRow) -> Live:
+        machine = fold(self._store.pages(row.id))
         return Live(
             id=row.id,
             arn=row.arn,
@@ -114,11 +135,12 @@ class LiveCache:
             input_sha256=row.input_sha256,
             definition_id=row.definition_id,
             definition=self._definitions.get(row.definition_id),
-            machine=fold(self._store.pages(row.id)),
+            machine=machine,
             map_run_id=row.map_run_id,
             item_index=row.item_index,
             kept_working=row.working,
             kept_wake_ms=row.wake_at_ms,
+            map_tokens={work.token for _, work in machine.open_work() if isinstance(work, OpenMapRun)},
         )
 
     def trim(self) -> None:

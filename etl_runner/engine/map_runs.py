@@ -6,7 +6,7 @@ starts one twice. Whether all children have ended is asked of the store, not cou
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Final
@@ -18,10 +18,10 @@ from etl_runner.asl import model
 from etl_runner.aws import AwsAccess
 from etl_runner.engine.feeder import Feeder
 from etl_runner.engine.knocks import Item, Knock, MapRunNudge
-from etl_runner.engine.live import Live
+from etl_runner.engine.live import Live, LiveCache
 from etl_runner.engine.map_results import gather
 from etl_runner.engine.turn import Turn, TurnMaker
-from etl_runner.errors import StatesError
+from etl_runner.errors import StatesError, StoreError, StoreUnavailable
 from etl_runner.jsontypes import Json, dumps_text, loads
 from etl_runner.machine import stimuli as s
 from etl_runner.machine.facts import Token
@@ -58,6 +58,7 @@ class Run:
     read_all: bool = False
     failure: StatesError | None = None
     finishing: bool = False
+    nudged: bool = False
 
     @property
     def room(self) -> int:
@@ -84,11 +85,30 @@ class MapRuns:
         self._rng = rng
         self._runs: dict[int, Run] = {}
         self._by_token: dict[tuple[int, Token], int] = {}
+        self._changed: set[int] = set()
+        self._to_begin: set[int] = set()
+        self._to_stop: set[tuple[int, Token]] = set()
+        self._stopped = False
 
     def __len__(self) -> int:
         return len(self._runs)
 
     # --- in a turn, before the commit ---------------------------------------------------------------------
+
+    def catch_up(self, cache: LiveCache) -> None:
+        """Do what earlier turns left to be done and what needs the store. Raises StoreUnavailable."""
+        while self._to_begin and not self._stopped:
+            execution_id = next(iter(self._to_begin))
+            live = cache.get(execution_id)
+            for _, work in [] if live is None else live.machine.open_work():
+                if live is not None and isinstance(work, OpenMapRun):
+                    self._begin(live, work)
+            self._to_begin.discard(execution_id)
+        while self._to_stop:
+            execution_id, token = next(iter(self._to_stop))
+            row = self._store.map_run(execution_id, token)
+            self._knock_stops([] if row is None else self._store.open_children(row.id))
+            self._to_stop.discard((execution_id, token))
 
     def register(self, turn: Turn, maker: TurnMaker, live: Live, token: Token, plan: Json) -> None:
         """A map run is being opened: its row is written with the fact that opens it."""
@@ -101,33 +121,38 @@ class MapRuns:
                 "token": token,
                 "status": "RUNNING",
                 "started_ms": turn.now_ms,
+                "stopped_ms": None,
             }
         )
 
     def close(self, turn: Turn, live: Live, token: Token, status: str) -> None:
         """The parent has closed the map run's token: note how it ended."""
+        for opened in turn.unit.map_runs:
+            if (opened["execution_id"], opened["token"]) == (live.id, token):
+                opened["status"], opened["stopped_ms"] = status, turn.now_ms
+                return
         run = self._of(live.id, token)
         row = run.row if run is not None else self._store.map_run(live.id, token)
         if row is not None:
             turn.unit.map_run_changes.append(_change(row, run, status=status, stopped_ms=turn.now_ms))
 
-    def refill(self, turn: Turn, maker: TurnMaker) -> bool:
-        """Start children where there is room. True when there may be more to start at once."""
-        more = False
+    def refill(self, turn: Turn, maker: TurnMaker) -> None:
+        """Start children where there is room."""
         for run in list(self._runs.values()):
-            if run.failure is None and run.room > 0 and not run.read_all:
-                more = self._refill(turn, maker, run) or more
-        return more
+            wanted = run.failure is None and run.token in run.parent.machine.tokens
+            if wanted and run.room > 0 and not run.read_all:
+                self._refill(turn, maker, run)
 
-    def _refill(self, turn: Turn, maker: TurnMaker, run: Run) -> bool:
+    def _refill(self, turn: Turn, maker: TurnMaker, run: Run) -> None:
         started = 0
         while run.room > 0 and started < CHILDREN_PER_TURN:
             page = run.feeder.peek()
             if page is None:
                 break
+            self._changed.add(run.row.id)
             part = page.inputs[run.taken : run.taken + min(run.room, CHILDREN_PER_TURN - started)]
-            for child_input in part:
-                self._start_child(turn, maker, run, child_input)
+            if not all(self._start_child(turn, maker, run, child_input) for child_input in part):
+                break
             started += len(part)
             run.taken += len(part)
             if run.taken < len(page.inputs):
@@ -136,38 +161,55 @@ class MapRuns:
             run.position, run.taken, run.read_all = page.after, 0, page.last
             run.feeder.pop()
             if run.read_all:
-                # Its last children may have ended already, or there was none: look once this is committed.
-                self._knock(MapRunNudge(map_run_id=run.row.id))
                 break
         if started or run.read_all:
             turn.unit.map_run_changes.append(_change(run.row, run, status="RUNNING", stopped_ms=None))
-        return started == CHILDREN_PER_TURN
+        if run.read_all or started == CHILDREN_PER_TURN:
+            # There is more to start; or the last have ended already, or there was none at all: look again.
+            self._nudge(run)
 
-    def _start_child(self, turn: Turn, maker: TurnMaker, run: Run, child_input: Json) -> None:
+    def _start_child(self, turn: Turn, maker: TurnMaker, run: Run, child_input: Json) -> bool:
+        """Start one child. False when that is not possible; the run has failed then."""
         parent, label = run.parent, run.plan["label"]
         name = f"{run.row.id:x}-{run.next_index}"
-        child = maker.new_execution(
-            turn,
-            s.Start(
-                execution_arn=child_execution_arn(parent.state_machine_arn, label, name),
-                name=name,
-                state_machine_arn=f"{parent.state_machine_arn}/{label}",
-                state_machine_name=parent.machine.start.state_machine_name,
-                role_arn=parent.machine.start.role_arn,
-                input=child_input,
-                scope=run.state.processor,
-                item_index=run.next_index,
-            ),
-            definition_id=parent.definition_id,
-            origin="map",
-            map_run_id=run.row.id,
+        stimulus = s.Start(
+            execution_arn=child_execution_arn(parent.state_machine_arn, label, name),
+            name=name,
+            state_machine_arn=f"{parent.state_machine_arn}/{label}",
+            state_machine_name=parent.machine.start.state_machine_name,
+            role_arn=parent.machine.start.role_arn,
+            input=child_input,
+            scope=run.state.processor,
+            item_index=run.next_index,
         )
+        try:
+            child = maker.new_execution(
+                turn, stimulus, definition_id=parent.definition_id, origin="map", map_run_id=run.row.id
+            )
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- one item's fault must not stop every turn that comes
+            _log.exception("a child of a map run could not be started", map_run=run.row.arn, child=name)
+            cause = f"the child {name} could not be started: {type(error).__name__}: {error}"
+            self._fail(run, StatesError("States.Runtime", cause))
+            return False
         run.open.add(child.id)
         run.next_index += 1
+        return True
 
     # --- after the commit ---------------------------------------------------------------------------------
 
-    def begin(self, live: Live, work: OpenMapRun) -> None:
+    def committed(self) -> None:
+        """What was changed since the last commit is on the disk."""
+        self._changed.clear()
+
+    def begin_soon(self, execution_id: int) -> None:
+        """Begin the open map runs of an execution with the next turn."""
+        if not self._stopped:
+            self._to_begin.add(execution_id)
+            self._knock(MapRunNudge(map_run_id=0))
+
+    def _begin(self, live: Live, work: OpenMapRun) -> None:
         """Begin a map run, or go on with it after a restart: the row says how far it had come."""
         row = self._store.map_run(live.id, work.token)
         if row is None or row.id in self._runs:
@@ -204,7 +246,7 @@ class MapRuns:
         self._by_token[live.id, work.token] = row.id
         if not run.read_all:
             feeder.start()
-        self._knock(MapRunNudge(map_run_id=row.id))
+        self._nudge(run)
 
     def child_ended(self, child: Live) -> None:
         """A child's end is committed."""
@@ -216,17 +258,20 @@ class MapRuns:
             run.succeeded += 1
         else:
             run.failed += 1
-        self.look(run.row.id)
+        self._nudge(run)
 
     def look(self, run_id: int) -> None:
         """See whether a run has failed or has come to its end."""
         run = self._runs.get(run_id)
-        if run is None or run.finishing:
+        if run is None:
+            return
+        run.nudged = False
+        if run.finishing or self._stopped:
             return
         if run.failure is None:
-            run.failure = run.feeder.failure or self._over_tolerance(run)
-            if run.failure is not None:
-                self._stop_children(run)
+            failure = run.feeder.failure or self._over_tolerance(run)
+            if failure is not None:
+                self._fail(run, failure)
         if run.open or not (run.read_all or run.failure is not None):
             return
         if self._store.children_by_status(run_id).get("RUNNING", 0):
@@ -241,16 +286,20 @@ class MapRuns:
     def cancel(self, execution_id: int, token: Token) -> None:
         """The parent wants no more of it: stop reading, stop the children."""
         run = self._of(execution_id, token)
-        if run is not None:
-            self._stop_children(run)
+        if run is None:
+            self._to_stop.add((execution_id, token))
+            self._knock(MapRunNudge(map_run_id=0))
+        else:
+            self._knock_stops(run.open)
             self._forget(run)
 
-    def void(self) -> set[int]:
-        """A commit has failed: forget what was decided since. Gives the parents, to be begun again."""
-        parents = {run.parent.id for run in self._runs.values()}
+    def void(self, touched: Container[int]) -> None:
+        """A commit has failed: runs that were changed are begun again from where the store says they are."""
         for run in list(self._runs.values()):
-            self._forget(run)
-        return parents
+            if run.row.id in self._changed or run.parent.id in touched:
+                self._forget(run)
+                self._to_begin.add(run.parent.id)
+        self._changed.clear()
 
     def forget_closed(self, execution_id: int, token: Token) -> None:
         """The parent has taken the run's answer."""
@@ -259,8 +308,9 @@ class MapRuns:
             self._forget(run)
 
     def stop(self) -> None:
-        """The process is ending: read no further. What is open goes on after the restart."""
-        for run in self._runs.values():
+        """The process is ending: read no further. What is open goes on after the restart. Any thread."""
+        self._stopped = True
+        for run in list(self._runs.values()):
             run.feeder.stop()
 
     def _finish(self, run: Run) -> None:
@@ -271,6 +321,9 @@ class MapRuns:
             )
         except StatesError as error:
             self._answer(run, error)
+        except StoreUnavailable:
+            run.finishing = False  # the next look asks the store too, and so waits until it can be read
+            self._knock(MapRunNudge(map_run_id=run.row.id))
         except Exception as error:  # noqa: BLE001 -- a store or S3 fault that retries did not mend
             _log.exception("the results of a map run could not be written", map_run=run.row.arn)
             self._answer(run, StatesError("States.ResultWriterFailed", f"{type(error).__name__}: {error}"))
@@ -279,9 +332,20 @@ class MapRuns:
         stimulus = s.MapRunFailure(token=run.token, error=error.error, cause=error.cause)
         self._knock(Knock(execution_id=run.parent.id, stimulus=stimulus))
 
-    def _stop_children(self, run: Run) -> None:
+    def _fail(self, run: Run, failure: StatesError) -> None:
+        """The run has failed: its children are stopped, and its parent is told when all have ended."""
+        run.failure = failure
         run.feeder.stop()
-        for child_id in sorted(run.open):
+        self._knock_stops(run.open)
+        self._nudge(run)
+
+    def _nudge(self, run: Run) -> None:
+        if not run.nudged:
+            run.nudged = True
+            self._knock(MapRunNudge(map_run_id=run.row.id))
+
+    def _knock_stops(self, children: Iterable[int]) -> None:
+        for child_id in sorted(children):
             stop = s.Stop(error="States.MapRunStopped", cause="the map run was stopped")
             self._knock(Knock(execution_id=child_id, stimulus=stop))
 
@@ -289,10 +353,6 @@ class MapRuns:
         run.feeder.stop()
         self._runs.pop(run.row.id, None)
         self._by_token.pop((run.parent.id, run.token), None)
-
-    def has(self, execution_id: int, token: Token) -> bool:
-        """Whether this token is a map run's."""
-        return (execution_id, token) in self._by_token
 
     def _of(self, execution_id: int, token: Token) -> Run | None:
         run_id = self._by_token.get((execution_id, token))

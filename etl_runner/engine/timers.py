@@ -27,7 +27,9 @@ class Timers:
         """Note an execution's next wake-up as it was just committed."""
         if wake_at_ms is None:
             self._wake.pop(execution_id, None)
-        elif wake_at_ms <= self._read_until_ms and self._wake.get(execution_id) != wake_at_ms:
+        elif wake_at_ms > self._read_until_ms:
+            self._wake.pop(execution_id, None)  # the store knows; it is read when the horizon gets there
+        elif self._wake.get(execution_id) != wake_at_ms:
             self._wake[execution_id] = wake_at_ms
             heapq.heappush(self._heap, (wake_at_ms, execution_id))
 
@@ -43,7 +45,7 @@ class Timers:
                 knocks.append(Knock(execution_id=execution_id, stimulus=s.Wake()))
         return knocks
 
-    def next_due_ms(self) -> int | None:
+    def next_due_ms(self) -> int:
         """When to look again: the soonest wake-up, or when the horizon has to be read on."""
         look = max(0, self._read_until_ms - HORIZON_MS // 2)
         return min(look, self._heap[0][0]) if self._heap else look

@@ -17,7 +17,7 @@ from etl_runner.clock import Clock
 from etl_runner.engine.ids import IdSource
 from etl_runner.engine.knocks import Item, Knock, LedgerEntry, MapRunNudge, Started, StartRequest
 from etl_runner.engine.live import Definitions, Live, LiveCache
-from etl_runner.errors import Conflict, DefinitionError, StoreError
+from etl_runner.errors import Conflict, StoreError
 from etl_runner.jsontypes import Json, dumps_canonical
 from etl_runner.machine import facts as f
 from etl_runner.machine import stimuli as s
@@ -193,12 +193,7 @@ class TurnMaker:
     # --- stimuli ------------------------------------------------------------------------------------------
 
     def _knock(self, turn: Turn, knock: Knock) -> None:
-        try:
-            live = self._cache.get(knock.execution_id)
-        except (DefinitionError, ValueError, KeyError) as error:
-            # A history that cannot be folded (damaged, or of a release to come) concerns this one only.
-            _log.exception("an execution cannot be loaded", execution_id=knock.execution_id, error=str(error))
-            live = None
+        live = self._cache.get(knock.execution_id)
         if live is None:
             turn.answers.append((knock, False))
             return
@@ -221,11 +216,12 @@ class TurnMaker:
 
         Raises TurnVoid when the execution has other facts in this turn: then its items are taken one by one.
         """
+        turn.touched[live.id] = live  # whatever comes of it, this machine is not to be used again as it is
         if live.new or live.fresh:
             raise TurnVoid(f"{live.arn} broke down in the middle of a turn") from error
         live.machine = fold(self._store.pages(live.id))
-        cause = f"etl-runner failed inside: {type(error).__name__}: {error}. Please report this."
-        return decide(live.definition, live.machine, s.Breakdown(cause=cause), turn.now_ms, self._rng)
+        stimulus = s.Breakdown(cause=breakdown_cause(error))
+        return decide(live.definition, live.machine, stimulus, turn.now_ms, self._rng)
 
     # --- rows ---------------------------------------------------------------------------------------------
 
@@ -257,6 +253,13 @@ class TurnMaker:
                     {"b_id": live.id} | _changing(live, turn.now_ms, working=working, wake_at_ms=wake)
                 )
             live.kept_working, live.kept_wake_ms = working, wake
+
+
+def breakdown_cause(error: Exception) -> str:
+    """The cause of an execution that ended because we failed."""
+    # What failed may be the writing of this very text; keep what can be written.
+    text = f"{type(error).__name__}: {error}".encode(errors="replace").decode()
+    return f"etl-runner failed inside: {text}. Please report this."
 
 
 def _holder_state(live: Live, knock: Knock) -> str:
