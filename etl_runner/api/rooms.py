@@ -1,0 +1,45 @@
+"""What the operations need of the running service, which is built above them."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from etl_runner.clock import Clock
+from etl_runner.config.configuration import Config
+from etl_runner.engine.engine import Engine
+from etl_runner.engine.launch import Launch
+from etl_runner.errors import Fault
+from etl_runner.schedule.events import EventService
+from etl_runner.schedule.service import ScheduleService
+from etl_runner.store.store import Store
+
+
+class Rooms(Protocol):
+    """The parts of one service; the daemon's Service has them."""
+
+    @property
+    def store(self) -> Store: ...  # noqa: D102 -- named by what they are
+
+    @property
+    def engine(self) -> Engine: ...  # noqa: D102 -- the same
+
+    @property
+    def launch(self) -> Launch: ...  # noqa: D102 -- the same
+
+    @property
+    def schedules(self) -> ScheduleService: ...  # noqa: D102 -- the same
+
+    @property
+    def events(self) -> EventService: ...  # noqa: D102 -- the same
+
+    @property
+    def clock(self) -> Clock: ...  # noqa: D102 -- the same
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force: the last good one."""
+        ...
+
+    @property
+    def faults(self) -> Sequence[Fault]:
+        """What is wrong with the files as they are now, when they were not taken over."""
+        ...
