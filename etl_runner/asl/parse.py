@@ -7,6 +7,7 @@ from etl_runner.asl.document import LIMIT_BYTES, Document, Source
 from etl_runner.asl.draft import Report, ScopeDraft
 from etl_runner.asl.json_text import read_json
 from etl_runner.asl.model import MapState, Place, QueryLanguage, Scope, StateMachine, TaskState
+from etl_runner.asl.not_yet import check_not_yet
 from etl_runner.asl.parse_states import StatesReader
 from etl_runner.asl.validate import check_express, check_graph, check_labels, check_names
 from etl_runner.asl.yaml_text import read_yaml
@@ -86,6 +87,8 @@ def _read_document(document: Document) -> tuple[StateMachine | None, list[ScopeD
     check_labels(reader.scopes, report)
     check_graph(reader.scopes, report)
     check_express(reader.scopes, report)
+    if not report.faults:
+        check_not_yet(reader.scopes, report)
     if report.faults:
         return None, reader.scopes, report.faults
     values["query_language"] = QueryLanguage(values.get("query_language", QueryLanguage.JSONPATH))

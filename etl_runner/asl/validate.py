@@ -4,6 +4,7 @@ They look at the document itself, not at the compiled model, so that they can sa
 in a definition of which parts could not be compiled.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -117,10 +118,18 @@ def _check_map(node: Node, subject: str, report: Report) -> None:
             report.fault(field, "distributed-only", what, remedy, at_key=True)
 
 
+def is_map_resource(resource: str, action: str) -> bool:
+    """Whether a resource is that of an ItemReader or ResultWriter with this action of S3.
+
+    They look like those of Tasks and are none: as a Task AWS has them only under aws-sdk.
+    """
+    return re.fullmatch(rf"arn:[^:]+:states:::s3:{action}", resource) is not None
+
+
 def _check_item_reader(node: Node, subject: str, report: Report) -> None:
     resource, config = node.get("Resource"), node.get("ReaderConfig")
     name = resource.value if resource is not None and isinstance(resource.value, str) else ""
-    gets, lists = name.endswith(":s3:getObject"), name.endswith(":s3:listObjectsV2")
+    gets, lists = is_map_resource(name, "getObject"), is_map_resource(name, "listObjectsV2")
     if resource is not None and name and not gets and not lists and "${" not in name:
         what = f"Resource of {subject} is {name!r}, which reads no items"
         remedy = "use arn:aws:states:::s3:getObject or arn:aws:states:::s3:listObjectsV2"
@@ -186,7 +195,7 @@ def _check_result_writer(node: Node, subject: str, report: Report) -> None:
     if (
         resource is not None
         and isinstance(name, str)
-        and not name.endswith(":s3:putObject")
+        and not is_map_resource(name, "putObject")
         and "${" not in name
     ):
         what = f"Resource of {subject} is {name!r}, which writes no results"

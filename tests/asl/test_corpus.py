@@ -48,8 +48,9 @@ def _refusal(text: str) -> tuple[Fault, ...]:
 
 
 def _needs_the_next_release(text: str) -> bool:
-    """Whether a published definition uses JSONata or variables."""
-    return "JSONata" in text or '"Assign"' in text
+    """Whether a published definition uses JSONata, variables, or items that are no records of one object."""
+    later = ("JSONata", '"Assign"', '"MANIFEST"', '"PARQUET"', ":states:::s3:listObjectsV2")
+    return any(name in text for name in later)
 
 
 @needs_shared

@@ -259,11 +259,8 @@ def test_all_faults_come_at_once_and_in_the_order_of_the_text() -> None:
     f"{MAP}  ToleratedFailureCount: 0\n  ItemsPath: $$.Execution.Input.items",
     f"{READ}{{InputType: CSV, CSVHeaderLocation: GIVEN, CSVHeaders: [a], CSVDelimiter: PIPE}}",
     f"{READ}{{{CSV}, ChunkBytes: 1}}",
-    f"{READ}{{InputType: JSON, ItemsPointer: /a/b}}",
-    f"{READ}{{InputType: MANIFEST, ManifestType: S3_INVENTORY}}",
-    f"{LIST}{{Transformation: LOAD_AND_FLATTEN, InputType: JSONL}}",
-    f"{LIST}{{MaxItems: 5}}",
-    f"{BIG_MAP}  ResultWriter: {{WriterConfig: {{Transformation: FLATTEN, OutputType: JSONL}}}}",
+    f"{BIG_MAP}  ResultWriter: {{WriterConfig: {{Transformation: FLATTEN, OutputType: JSON}}}}",
+    f"{WRITER}WriterConfig: {{OutputType: JSONL}}\n    Resource: {S3}:putObject\n    Parameters: {{}}",
     f"{'x' * 80}: {{Type: Succeed}}\nA: {{Type: Pass, Next: {'x' * 80}}}",
 ])  # fmt: skip
 def test_what_the_language_allows_is_taken_without_a_word(states: str) -> None:
@@ -271,6 +268,39 @@ def test_what_the_language_allows_is_taken_without_a_word(states: str) -> None:
     parse_definition(text, yaml=True)
 
     assert warnings(text) == []
+
+
+NOT_YET: list[tuple[str, str]] = [
+    ("ItemsPointer", f"{READ}{{InputType: JSON, ItemsPointer: /a/b}}  # HERE"),
+    ("InputType MANIFEST", f"{READ}{{InputType: MANIFEST}}  # HERE"),
+    ("ManifestType", f"{READ}\n      InputType: MANIFEST\n      ManifestType: S3_INVENTORY  # HERE"),
+    ("ManifestType", f"{READ}{{{CSV}, ManifestType: ATHENA_DATA}}  # HERE"),
+    ("InputType PARQUET", f"{READ}{{InputType: PARQUET}}  # HERE"),
+    ("LOAD_AND_FLATTEN", f"{LIST}{{Transformation: LOAD_AND_FLATTEN, InputType: JSONL}}  # HERE"),
+    ("Resource arn:aws:states:::s3:listObjectsV2", f"{READER}    Resource: {S3}:listObjectsV2  # HERE"),
+    ("OutputType JSONL and no Resource", f"{WRITER}WriterConfig: {{OutputType: JSONL}}  # HERE"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "states"), NOT_YET)
+def test_what_a_big_map_may_have_and_cannot_run_yet_is_refused_by_name(name: str, states: str) -> None:
+    text = machine(states)
+    found = errors(text)
+
+    assert {fault.code for fault in found} == {"not-yet-supported"}
+    assert [fault.line for fault in found if f"{name}, which this release cannot run" in fault.what] == [
+        marked_line(text)
+    ]
+    assert all(fault.remedy for fault in found)
+
+
+@pytest.mark.parametrize(
+    "resource", ["arn:aws:states:::aws-sdk:s3:getObject", "arn:aws:states:::s3:getObjects"]
+)
+def test_an_item_reader_takes_no_resource_of_a_task(resource: str) -> None:
+    text = machine(f"{READER}    Resource: {resource}\n    ReaderConfig: {{InputType: JSON}}")
+
+    assert [fault.code for fault in errors(text)] == ["invalid-resource"]
 
 
 FAILED = f"{TASK}  Retry:\n    - ErrorEquals: [States.TaskFailed]\n"

@@ -1,0 +1,71 @@
+"""What the language allows and this release cannot run yet: refused by name, once all else is in order.
+
+JSONata and variables are refused where they are read (parse_states.py); here are the fields of a Distributed
+Map. A definition that is refused here is right, so each remedy says how to do the same today.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from etl_runner.asl.document import Node
+from etl_runner.asl.draft import Report, ScopeDraft
+from etl_runner.asl.validate import value_of
+
+CODE: Final = "not-yet-supported"
+
+_LIST_FIRST: Final = (
+    "list the objects in a Task before it (arn:aws:states:::aws-sdk:s3:listObjectsV2) "
+    "and name the list in ItemsPath"
+)
+_INPUT_TYPES: Final = {
+    "MANIFEST": "read the files that the manifest names with s3:getObject, CSV, JSON or JSONL",
+    "PARQUET": "convert it to CSV or JSONL in a Task before it",
+}
+
+
+def check_not_yet(scopes: Iterable[ScopeDraft], report: Report) -> None:
+    """Refuse what a Distributed Map may have and this release does not do."""
+    for scope in scopes:
+        for draft in scope.states.values():
+            if draft.type != "Map":
+                continue
+            for node, what, remedy, at_key in (*_reading(draft.node), *_writing(draft.node)):
+                sentence = f"the Map state {draft.name!r} has {what}, which this release cannot run"
+                report.fault(node, CODE, sentence, remedy, at_key=at_key)
+
+
+def _reading(state: Node) -> Iterator[tuple[Node, str, str, bool]]:
+    reader = state.get("ItemReader")
+    if reader is None:
+        return
+    resource, config = reader.get("Resource"), reader.get("ReaderConfig")
+    if resource is not None and str(resource.value).endswith(":s3:listObjectsV2"):
+        yield resource, f"an ItemReader with Resource {resource.value}", _LIST_FIRST, False
+    if config is None:
+        return
+    kind, pointer, manifest = config.get("InputType"), config.get("ItemsPointer"), config.get("ManifestType")
+    if kind is not None and kind.value in _INPUT_TYPES:
+        yield kind, f"an ItemReader with InputType {kind.value}", _INPUT_TYPES[kind.value], False
+    if pointer is not None:
+        remedy = "let the array be the whole document, or take JSONL"
+        yield pointer, "an ItemReader with ItemsPointer", remedy, True
+    if manifest is not None:
+        yield manifest, "an ItemReader with ManifestType", _INPUT_TYPES["MANIFEST"], True
+    loads = config.get("Transformation")
+    if loads is not None and loads.value == "LOAD_AND_FLATTEN":
+        yield loads, "an ItemReader with Transformation LOAD_AND_FLATTEN", _LIST_FIRST, False
+
+
+def _writing(state: Node) -> Iterator[tuple[Node, str, str, bool]]:
+    writer = state.get("ResultWriter")
+    config = writer.get("WriterConfig") if writer is not None else None
+    if writer is None or config is None or writer.get("Resource") is not None:
+        return
+    if value_of(config, "OutputType") == "JSONL":
+        kind = config.get("OutputType")
+        assert kind is not None
+        remedy = (
+            "a state's output is one JSON value: take OutputType JSON, or add Resource and Parameters to "
+            "write lines to S3"
+        )
+        yield kind, "a ResultWriter with OutputType JSONL and no Resource", remedy, False
