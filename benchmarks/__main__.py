@@ -30,7 +30,8 @@ def main(arguments: list[str]) -> int:
     failed = []
     for name in names:
         print(f"== {name}", file=sys.stderr, flush=True)
-        if subprocess.run([sys.executable, known[name], *arguments[cut + 1 :]], check=False).returncode:
+        command = [sys.executable, "-m", f"benchmarks.{name}", *arguments[cut + 1 :]]
+        if subprocess.run(command, cwd=FOLDER.parent, check=False).returncode:
             failed.append(name)
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
