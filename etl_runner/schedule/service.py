@@ -228,7 +228,7 @@ class ScheduleService:
             if due.action == "fire":
                 self._in_flight.launch(live.spec, due.due_ms, now_ms, reason=due.reason)
         live.cursor_ms = now_ms
-        if dues:
+        if dues or recorded:
             self._dirty.add(name)
 
     def _push(self, name: str, live: _Live) -> None:
