@@ -122,7 +122,7 @@ class ItemReader:
     """Where a Distributed Map reads its items; `config` is ReaderConfig, checked, with `*Path` compiled.
 
     `config` keys are ASL's own (InputType, CSVHeaderLocation, CSVHeaders, CSVDelimiter, MaxItems,
-    ChunkBytes); `max_items_path` stands for MaxItemsPath.
+    ChunkBytes); `max_items_path` stands for MaxItemsPath. What not_yet.py refuses is never in it.
     """
 
     resource: str
@@ -154,7 +154,12 @@ class ResultWriter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapState(WorkState):
-    """A Map over items. `processor` is a scope number; MaxConcurrency 0 means no bound of its own."""
+    """A Map over items. `processor` is a scope number; MaxConcurrency 0 means no bound of its own.
+
+    `execution_type` says what the children of a Distributed Map are on AWS. Here EXPRESS children run as
+    STANDARD ones do, each durable and with a history of its own; they may not use what express workflows
+    cannot (validate.py), so that the definition stays right for AWS.
+    """
 
     processor: int
     mode: MapMode = MapMode.INLINE

@@ -26,6 +26,7 @@ _log = structlog.get_logger("map-run")
 PAGE_CHILDREN: Final = 100
 PAGES_AHEAD: Final = 4
 READER_FAILED: Final = "States.ItemReaderFailed"
+GET_OBJECT: Final = ":states:::s3:getObject"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,12 +154,11 @@ class Feeder:
                 select_item(self._state, self._plan, items + offset, item, self._rng)
                 for offset, item in enumerate(taken)
             ]
+            inputs = list(batched(self._plan, selected, first=items))
             items += len(taken)
             after = {"at": stream.cursor, "items": items, "skip": 0}
             last = stream.done
-            page = Page(
-                inputs=list(batched(self._plan, selected))[skip:], position=position, after=after, last=last
-            )
+            page = Page(inputs=inputs[skip:], position=position, after=after, last=last)
             if not self._put(page) or last:
                 return
             position, skip = after, 0
@@ -177,9 +177,10 @@ class Feeder:
         reader = self._plan.get("reader")
         if reader is None:
             return _ArrayStream(self._plan["items"], cursor)
-        if reader["resource"] != "arn:aws:states:::s3:getObject":
+        if not reader["resource"].endswith(GET_OBJECT):
             raise StatesError(
-                READER_FAILED, f"the ItemReader resource {reader['resource']} is not supported yet"
+                READER_FAILED,
+                f"the ItemReader has the Resource {reader['resource']}; it takes arn:aws{GET_OBJECT}",
             )
         s3 = self._aws.client("s3")
         if self.source is None:

@@ -1,4 +1,4 @@
-"""The result of a map run: an array of the children's outputs, or files that ResultWriter puts in S3."""
+"""The result of a map run: an array of the children's results, or files that ResultWriter puts in S3."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -8,60 +8,63 @@ from msgspec import UNSET
 from etl_runner.aws import AwsAccess
 from etl_runner.clock import to_iso
 from etl_runner.errors import StatesError
-from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json, dumps, dumps_text
-from etl_runner.machine.facts import Fact
+from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json, dumps_text, loads
 from etl_runner.machine.state import fold
-from etl_runner.s3.results import write_results
+from etl_runner.s3.results import RESULT_WRITER_FAILED, entries_of, write_results
 from etl_runner.store.store import MapRunRow, Store
 
-PUT_OBJECT: Final = "arn:aws:states:::s3:putObject"
+PUT_OBJECT: Final = ":states:::s3:putObject"
 
 
 def gather(store: Store, aws: AwsAccess, row: MapRunRow, plan: Json) -> Json:
     """Give the Map state's result. Raises StatesError when it is too large or cannot be written."""
-    writer = plan.get("writer")
-    if writer is None:
-        return _outputs(store, row)
-    if writer["resource"] != PUT_OBJECT:
+    writer = plan.get("writer") or {"resource": "", "config": {}}
+    if not writer["resource"]:
+        return _in_the_state(store, row, writer["config"].get("Transformation", "COMPACT"))
+    if not writer["resource"].endswith(PUT_OBJECT):
         raise StatesError(
-            "States.ResultWriterFailed",
-            f"the ResultWriter resource {writer['resource']} is not supported yet",
+            RESULT_WRITER_FAILED,
+            f"the ResultWriter has the Resource {writer['resource']}; it takes arn:aws{PUT_OBJECT}",
         )
+    bucket, prefix = _place(writer["parameters"])
     return write_results(
-        writer["parameters"]["Bucket"],
-        writer["parameters"].get("Prefix", ""),
-        row.arn,
-        _results(store, row),
-        s3=aws.client("s3"),
+        bucket, prefix, row.arn, _results(store, row), config=writer["config"], s3=aws.client("s3")
     )
 
 
-def _outputs(store: Store, row: MapRunRow) -> list[Json]:
-    outputs: list[Json] = []
+def _place(parameters: Json) -> tuple[str, str]:
+    """Bucket and Prefix. Raises StatesError where they are no texts."""
+    given = parameters if isinstance(parameters, dict) else {}
+    bucket, prefix = given.get("Bucket"), given.get("Prefix", "")
+    if not isinstance(bucket, str) or not bucket or not isinstance(prefix, str):
+        raise StatesError(
+            RESULT_WRITER_FAILED,
+            "the ResultWriter's Parameters need Bucket, and may have Prefix, as texts; "
+            f"they are {dumps_text(parameters)}",
+        )
+    return bucket, prefix
+
+
+def _in_the_state(store: Store, row: MapRunRow, transformation: str) -> list[Json]:
+    """The results as the state's own, bounded by what a state's output may have."""
+    results: list[Json] = []
     size = 2
-    for child, facts in store.children(row.id):
-        output = _output(facts) if child.status == "SUCCEEDED" else None
-        if child.status != "SUCCEEDED":
-            continue
-        size += len(dumps(output)) + 1
-        if size > PAYLOAD_LIMIT_BYTES:
-            raise StatesError(
-                "States.DataLimitExceeded",
-                "The state/task returned a result with a size exceeding the maximum number of bytes service "
-                "limit. Use a ResultWriter, which puts the results of the children in S3.",
-            )
-        outputs.append(output)
-    return outputs
-
-
-def _output(facts: list[Fact]) -> Json:
-    output = fold([(0, facts)]).output
-    return None if output is UNSET else output
+    for child in _results(store, row):
+        for entry in entries_of(child, transformation):
+            size += len(entry) + 1
+            if size > PAYLOAD_LIMIT_BYTES:
+                raise StatesError(
+                    "States.DataLimitExceeded",
+                    "The state/task returned a result with a size exceeding the maximum number of bytes "
+                    "service limit. Use a ResultWriter, which puts the results of the children in S3.",
+                )
+            results.append(loads(entry))
+    return results
 
 
 def _results(store: Store, row: MapRunRow) -> Iterator[Json]:
-    for child, facts in store.children(row.id):
-        machine = fold([(child.started_ms, facts)])
+    for child, pages in store.children(row.id):
+        machine = fold(pages)
         result: dict[str, Json] = {
             "ExecutionArn": child.arn,
             "Input": dumps_text(machine.start.input),
@@ -70,6 +73,7 @@ def _results(store: Store, row: MapRunRow) -> Iterator[Json]:
             "StartDate": to_iso(child.started_ms),
             "StateMachineArn": child.state_machine_arn,
             "Status": child.status,
+            "StopDate": to_iso(pages[-1][0]),
         }
         if machine.output is not UNSET:
             result["Output"] = dumps_text(machine.output)

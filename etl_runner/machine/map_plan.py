@@ -3,11 +3,13 @@
 A plan is made when the state is entered. It is JSON, kept in MapRunStarted:
 `{"input", "context", "items" | "reader": {"resource", "parameters", "config"}, "concurrency", "batch":
 {"items", "bytes", "input"}, "tolerated": {"percentage", "count"}, "writer": {"resource", "parameters",
-"config"}, "label", "type"}`. Absent keys mean the field is absent.
+"config"}, "label", "type"}`. Absent keys mean the field is absent; a writer without Resource has "" there.
+`type` is ExecutionType, which changes nothing yet: EXPRESS children are as durable as STANDARD ones.
 """
 
 import hashlib
 import random
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 from uuid import UUID
@@ -15,10 +17,12 @@ from uuid import UUID
 from etl_runner.arn import map_run_arn
 from etl_runner.asl import model
 from etl_runner.asl.dataflow import Env, PathNotFound, Selector
+from etl_runner.asl.rules import MAX_LABEL_LENGTH
 from etl_runner.errors import StatesError
 from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json, dumps, dumps_text
 
 RUNTIME: Final = "States.Runtime"
+_BAD_IN_LABEL: Final = re.compile(r"[^A-Za-z0-9._-]")
 _FRACTION: Final = "ToleratedFailurePercentagePath"
 
 
@@ -34,7 +38,7 @@ def make_plan(state: model.MapState, env: Env, *, items: list[Json] | None) -> J
         "input": env.input,
         "context": env.context,
         "concurrency": _number(state.max_concurrency, env, "MaxConcurrencyPath"),
-        "label": state.label or state.name,
+        "label": state.label or _label_of(state.name),
         "type": state.execution_type,
         "tolerated": _tolerated(state, env),
     }
@@ -60,6 +64,11 @@ def make_plan(state: model.MapState, env: Env, *, items: list[Json] | None) -> J
             "config": dict(writer.config),
         }
     return plan
+
+
+def _label_of(name: str) -> str:
+    """A label for a Map without one: AWS draws it, here it tells the state, in what an ARN can hold."""
+    return _BAD_IN_LABEL.sub("_", name)[:MAX_LABEL_LENGTH]
 
 
 def _tolerated(state: model.MapState, env: Env) -> Json:
@@ -125,14 +134,17 @@ def select_item(state: model.MapState, plan: Json, index: int, item: Json, rng: 
     return state.item_selector.evaluate(_ItemEnv(plan, index, item, rng))
 
 
-def batched(plan: Json, items: Iterable[Json]) -> Iterator[Json]:
+def batched(plan: Json, items: Iterable[Json], *, first: int = 0) -> Iterator[Json]:
     """Put items together into the inputs of children. Source: developer guide, "ItemBatcher".
 
-    Raises StatesError States.ItemReaderFailed for an item that is larger than a batch may be.
+    `first` is the number of the first item. Raises StatesError States.ItemReaderFailed for an item that is
+    larger than the input of a child may be, naming it.
     """
     batch = plan.get("batch")
     if batch is None:
-        yield from items
+        for number, item in enumerate(items, first):
+            _fits(len(dumps(item)), PAYLOAD_LIMIT_BYTES, number)
+            yield item
         return
     most_items = batch.get("items") or float("inf")
     most_bytes = min(batch.get("bytes") or PAYLOAD_LIMIT_BYTES, PAYLOAD_LIMIT_BYTES)
@@ -140,14 +152,9 @@ def batched(plan: Json, items: Iterable[Json]) -> Iterator[Json]:
     frame_bytes = len(dumps({**extra, "Items": []}))
     held: list[Json] = []
     size = frame_bytes
-    for item in items:
+    for number, item in enumerate(items, first):
         item_bytes = len(dumps(item)) + 1
-        if frame_bytes + item_bytes > most_bytes:
-            raise StatesError(
-                "States.ItemReaderFailed",
-                f"An item has {item_bytes} bytes, with the batch around it more than the {most_bytes} that "
-                "one batch may have. Raise MaxInputBytesPerBatch or select less with ItemSelector.",
-            )
+        _fits(item_bytes, most_bytes, number, frame_bytes)
         if held and (len(held) >= most_items or size + item_bytes > most_bytes):
             yield {**extra, "Items": held}
             held, size = [], frame_bytes
@@ -155,3 +162,19 @@ def batched(plan: Json, items: Iterable[Json]) -> Iterator[Json]:
         size += item_bytes
     if held:
         yield {**extra, "Items": held}
+
+
+def _fits(item_bytes: int, most_bytes: int, number: int, frame_bytes: int = 0) -> None:
+    if frame_bytes + item_bytes <= most_bytes:
+        return
+    around = f", and the batch around it {frame_bytes:,}" if frame_bytes else ""
+    remedy = (
+        "Raise MaxInputBytesPerBatch or select"
+        if frame_bytes and most_bytes < PAYLOAD_LIMIT_BYTES
+        else "Select"
+    )
+    raise StatesError(
+        "States.ItemReaderFailed",
+        f"The item {number} (the first is 0) has {item_bytes:,} bytes{around}, which is more than the "
+        f"{most_bytes:,} that the input of a child may have. {remedy} less of it with ItemSelector.",
+    )

@@ -247,8 +247,10 @@ class Store:
             )
             return list(connection.execute(query).scalars())
 
-    def children(self, map_run_id: int, *, batch: int = 200) -> Iterable[tuple[ExecutionRow, list[Fact]]]:
-        """All children of a map run in item order with their facts, read a few at a time."""
+    def children(
+        self, map_run_id: int, *, batch: int = 200
+    ) -> Iterable[tuple[ExecutionRow, list[tuple[int, list[Fact]]]]]:
+        """All children of a map run in item order with their pages, read a few at a time."""
         after = -1
         while True:
             with self._reading() as connection:
@@ -261,25 +263,25 @@ class Store:
                 rows = [ExecutionRow(**row) for row in connection.execute(query).mappings()]
             if not rows:
                 return
-            facts = self._facts([row.id for row in rows])
+            pages = self._pages_of([row.id for row in rows])
             for row in rows:
-                yield row, facts[row.id]
+                yield row, pages[row.id]
             last = rows[-1].item_index
             assert last is not None
             after = last
 
-    def _facts(self, execution_ids: Sequence[int]) -> dict[int, list[Fact]]:
-        """The facts of several executions, read at once."""
-        facts: dict[int, list[Fact]] = {execution_id: [] for execution_id in execution_ids}
+    def _pages_of(self, execution_ids: Sequence[int]) -> dict[int, list[tuple[int, list[Fact]]]]:
+        """The facts of several executions as `(at_ms, facts)`, read at once."""
+        pages: dict[int, list[tuple[int, list[Fact]]]] = {each: [] for each in execution_ids}
         with self._reading() as connection:
             query = (
-                select(t.FactPage.execution_id, t.FactPage.format, t.FactPage.data)  # type: ignore[call-overload]
+                select(t.FactPage.execution_id, t.FactPage.at_ms, t.FactPage.format, t.FactPage.data)  # type: ignore[call-overload]
                 .where(t.FactPage.execution_id.in_(execution_ids))  # type: ignore[attr-defined]
                 .order_by(t.FactPage.execution_id, t.FactPage.seq)
             )
-            for execution_id, page_format, data in connection.execute(query):
-                facts[execution_id].extend(decode_page(data, page_format=page_format))
-        return facts
+            for execution_id, at_ms, page_format, data in connection.execute(query):
+                pages[execution_id].append((at_ms, decode_page(data, page_format=page_format)))
+        return pages
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:

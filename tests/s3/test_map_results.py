@@ -65,6 +65,29 @@ def test_sizes_in_the_manifest_are_true_and_full_files_are_followed_by_others(s3
         assert client.head_object(Bucket=bucket, Key=file["Key"])["ContentLength"] == file["Size"] <= 1000
 
 
+def test_lines_are_one_entry_each_and_fill_files_as_arrays_do(s3_server: S3Server) -> None:
+    client, bucket = s3_server
+    children = [child(str(number), "SUCCEEDED", Output=f"[{number},\n{number}]") for number in range(20)]
+    config = {"OutputType": "JSONL", "Transformation": "FLATTEN"}
+    write_results(bucket, "", RUN, children, config=config, file_bytes=20, s3=client)
+    files = read(s3_server, "4f-run/manifest.json")["ResultFiles"]["SUCCEEDED"]
+    texts = [client.get_object(Bucket=bucket, Key=each["Key"])["Body"].read() for each in files]
+    numbers = [int(line) for text in texts for line in text.splitlines()]
+
+    assert numbers == [number for number in range(20) for _ in range(2)]
+    assert [each["Key"] for each in files[:2]] == ["4f-run/SUCCEEDED_0.jsonl", "4f-run/SUCCEEDED_1.jsonl"]
+    assert [len(text) for text in texts] == [each["Size"] for each in files]
+    assert all(text.endswith(b"\n") and len(text) <= 20 for text in texts)
+
+
+def test_nothing_flattened_is_no_file(s3_server: S3Server) -> None:
+    client, bucket = s3_server
+    config = {"Transformation": "FLATTEN"}
+    write_results(bucket, "", RUN, [child("1", "SUCCEEDED", Output=[])], config=config, s3=client)
+
+    assert read(s3_server, "4f-run/manifest.json")["ResultFiles"]["SUCCEEDED"] == []
+
+
 def test_writing_the_same_results_again_makes_no_versions(s3_server: S3Server) -> None:
     client, bucket = s3_server
     children = [child("1", "SUCCEEDED", Output=1), child("2", "PENDING")]
