@@ -61,7 +61,8 @@ class InFlight:
     def launch(self, spec: ScheduleSpec, due_ms: int, now_ms: int, *, reason: str = "") -> None:
         """Start the execution of a tick; a refusal becomes a row of its own."""
         row = tick_row(spec.name, due_ms, recorded_ms=now_ms, reason=reason)
-        self._begin(_Piece(schedule=spec.name, first_due_ms=due_ms, rows=[row], spec=spec), now_ms)
+        piece = _Piece(schedule=spec.name, first_due_ms=due_ms, rows=[row], spec=spec)
+        self._begin(piece, now_ms)
 
     def record(self, schedule: str, rows: Sequence[Row], now_ms: int, *, state: Row | None = None) -> None:
         """Write rows of ticks that start nothing, and the schedule's state in the same transaction."""

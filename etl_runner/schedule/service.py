@@ -50,8 +50,8 @@ MAX_IN_FLIGHT: Final = 10_000
 class _Live:
     """What is known of one schedule. `spec` is None while the configuration does not name it.
 
-    `cursor_ms`: its ticks up to there were decided. `unsure`: some after it may have a row from before a
-    crash. `sent` is the state row last handed over.
+    `cursor_ms`: its ticks up to there were decided. `recorded`: due times after it that have their rows
+    already, from before a crash. `sent` is the state row last handed over.
     """
 
     spec: ScheduleSpec | None
@@ -59,7 +59,7 @@ class _Live:
     paused: bool
     since_ms: int
     cursor_ms: int
-    unsure: bool
+    recorded: frozenset[int] = frozenset()
     sent: Row | None = None
 
     def next_due(self) -> int | None:
@@ -164,9 +164,7 @@ class ScheduleService:
             for name, live in lives.items():
                 self._plan(name, live, now_ms)  # what came due under the old ones is theirs
             for name in specs.keys() - lives.keys():
-                lives[name] = _Live(
-                    spec=None, expects="", paused=False, since_ms=now_ms, cursor_ms=now_ms, unsure=False
-                )
+                lives[name] = _Live(spec=None, expects="", paused=False, since_ms=now_ms, cursor_ms=now_ms)
             for name, live in lives.items():
                 self._take_over(name, live, specs.get(name), now_ms)
             self._heap = []
@@ -181,12 +179,12 @@ class ScheduleService:
         if expects != live.expects:
             live.expects = expects
             live.since_ms = live.cursor_ms = now_ms
-            live.unsure = True  # the clock may have been set back over ticks that have their rows
             self._dirty.add(name)
 
     def _all(self) -> dict[str, _Live]:
         """Every schedule that was ever seen, read from the store the first time."""
         if self._lives is None:
+            beyond = self._ledger.recorded_beyond_states()
             self._lives = {
                 row.name: _Live(
                     spec=None,
@@ -194,7 +192,7 @@ class ScheduleService:
                     paused=row.paused,
                     since_ms=row.since_ms,
                     cursor_ms=row.done_until_ms,
-                    unsure=True,
+                    recorded=beyond.get(row.name, frozenset()),
                 )
                 for row in self._ledger.schedule_states().values()
             }
@@ -203,15 +201,11 @@ class ScheduleService:
     # --- ticks --------------------------------------------------------------------------------------------
 
     def _plan(self, name: str, live: _Live, now_ms: int) -> None:
-        """Decide what is due of one schedule and hand it over. Raises StoreUnavailable; then nothing is."""
+        """Decide what is due of one schedule and hand it over."""
         if live.spec is None or now_ms <= live.cursor_ms:
             return
-        recorded: frozenset[int] = frozenset()
-        if live.unsure:
-            recorded = self._ledger.recorded_dues(name, after_ms=live.cursor_ms, until_ms=now_ms)
-            live.unsure = False
         state = ScheduleState(paused=live.paused, since_ms=live.since_ms, done_until_ms=live.cursor_ms)
-        dues = due_ticks(live.spec, state, now_ms, recorded=recorded, grace_ms=self._grace_ms)
+        dues = due_ticks(live.spec, state, now_ms, recorded=live.recorded, grace_ms=self._grace_ms)
         silent = [due for due in dues if due.action != "fire"]
         if silent:
             # These come before those that fire. Their rows and the new state are one transaction, so that
@@ -228,8 +222,9 @@ class ScheduleService:
             if due.action == "fire":
                 self._in_flight.launch(live.spec, due.due_ms, now_ms, reason=due.reason)
         live.cursor_ms = now_ms
-        if dues or recorded:
+        if dues or live.recorded:
             self._dirty.add(name)
+        live.recorded = frozenset(due_ms for due_ms in live.recorded if due_ms > now_ms)
 
     def _push(self, name: str, live: _Live) -> None:
         due_ms = live.next_due()

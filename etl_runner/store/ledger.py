@@ -3,11 +3,12 @@
 Rows are built here and committed by whoever makes the unit; reads give plain values.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, select
 from sqlalchemy.exc import DatabaseError
 
 from etl_runner.store import tables as t
@@ -127,6 +128,25 @@ class Ledger:
         )
         with self._reading() as connection:
             return frozenset(connection.execute(query).scalars())
+
+    def recorded_beyond_states(self) -> dict[str, frozenset[int]]:
+        """The due times that have a row although their schedule's `done_until_ms` does not cover them."""
+        # An outer join, because SQLite would turn an inner one round and read all ticks that ever were.
+        query = select(t.ScheduleState.name, t.Tick.due_ms).join(  # type: ignore[call-overload]
+            t.Tick,
+            and_(
+                t.Tick.schedule == t.ScheduleState.name,  # type: ignore[arg-type]
+                t.Tick.due_ms > t.ScheduleState.done_until_ms,  # type: ignore[arg-type]
+                t.Tick.fire_id == "",  # type: ignore[arg-type]
+            ),
+            isouter=True,
+        )
+        found: defaultdict[str, set[int]] = defaultdict(set)
+        with self._reading() as connection:
+            for schedule, due_ms in connection.execute(query):
+                if due_ms is not None:
+                    found[schedule].add(due_ms)
+        return {schedule: frozenset(dues) for schedule, dues in found.items()}
 
     def ticks(
         self, schedule: str | None = None, limit: int = 100, *, before_ms: int | None = None
