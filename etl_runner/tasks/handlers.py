@@ -159,12 +159,15 @@ def _call(load: Callable[[], Handler], arguments: bytes, context: Context, task:
     return Ended(output=output)
 
 
-def call(load: Callable[[], Handler], arguments: bytes, context: Context, task: str) -> Ended:
+def call(
+    load: Callable[[], Handler], arguments: bytes, context: Context, task: str, *, alone: bool = False
+) -> Ended:
     """Run a handler on JSON text to its end. Never raises; receipts of versioned writes are gathered.
 
-    `task` is what a result over the size limit is blamed on.
+    `task` is what a result over the size limit is blamed on. `alone` says that nothing else is at work in
+    this process, so that what the handler writes in threads of its own is gathered too.
     """
-    with collecting() as receipts:
+    with collecting(all_threads=alone) as receipts:
         ended = _call(load, arguments, context, task)
     if receipts:
         ended = msgspec.structs.replace(ended, written=msgspec.json.encode(receipts))

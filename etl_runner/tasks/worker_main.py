@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Final
 
 from etl_runner.tasks.context import Context
@@ -147,7 +148,8 @@ class Worker:
             sys.path.insert(0, run.search_path)
         context = Context(run.context, self._report, worker=self._name)
         with environment(run.environment):
-            ended = call(lambda: self._handler(run.module, run.function), run.arguments, context, run.task)
+            load = partial(self._handler, run.module, run.function)
+            ended = call(load, run.arguments, context, run.task, alone=True)
         self._go_home()
         return ended
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -193,3 +194,10 @@ def read_fifo(event: Any, context: Any) -> Any:
 def ignore_sigterm(event: Any, context: Any) -> Any:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     hang(event, context)
+
+
+def write_from_threads(event: Any, context: Any) -> Any:
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda n: note_written({"Key": f"{event}/{n}"}), range(20)))
+    note_written({"Key": f"{event}/own"})
+    return None

@@ -230,6 +230,15 @@ def test_receipts_travel_with_success_and_failure(pool: WorkerPool, sink: Collec
     assert sink.failed(bad.token).written == ({"Bucket": "b", "Key": "before the failure"},)
 
 
+def test_receipts_of_a_tasks_own_threads_are_gathered_with_it(sink: Collector) -> None:
+    pool = WorkerPool(1)
+    for name in ("first", "second"):
+        pool.submit(spec("write_from_threads"), job := invoke(name), sink)
+        keys = {receipt["Key"] for receipt in sink.succeeded(job.token).written}
+        assert keys == {f"{name}/{n}" for n in (*range(20), "own")}
+    pool.close(5)
+
+
 @pytest.mark.parametrize(
     ("name", "event", "says"),
     [
