@@ -18,7 +18,10 @@ def configure_logging(level: str, style: Literal["auto", "text", "json"]) -> Non
         structlog.processors.StackInfoRenderer(),
     ]
     last: Any = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        # Its own tracebacks show the variables of every function, and with them whatever is secret.
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
         if as_text
         else structlog.processors.JSONRenderer()
     )
@@ -39,5 +42,14 @@ def configure_logging(level: str, style: Literal["auto", "text", "json"]) -> Non
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("alembic", "botocore", "boto3", "urllib3", "s3transfer", "apscheduler", "httpx", "httpcore"):
+    for noisy in (
+        "alembic",
+        "botocore",
+        "boto3",
+        "urllib3",
+        "s3transfer",
+        "apscheduler",
+        "httpx",
+        "httpcore",
+    ):
         logging.getLogger(noisy).setLevel(logging.WARNING)
