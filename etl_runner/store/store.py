@@ -226,7 +226,7 @@ class Store:
             return {str(status): int(count) for status, count in connection.execute(query)}
 
     def orphans(self) -> list[int]:
-        """Running children whose map run has ended: they were to be stopped when the process died."""
+        """Running children whose map run has ended, and theirs: the process died before it stopped them."""
         with self._reading() as connection:
             query = (
                 select(t.Execution.id)  # type: ignore[call-overload]
@@ -235,7 +235,19 @@ class Store:
                 # where it would else go through every child that there ever was.
                 .where(_RUNNING, t.Execution.working.in_((False, True)), t.MapRun.status != "RUNNING")  # type: ignore[attr-defined]
             )
-            return list(connection.execute(query).scalars())
+            found = list(connection.execute(query).scalars())
+            for execution_id in found:  # grows while it is gone through
+                below = (
+                    select(t.Execution.id)  # type: ignore[call-overload]
+                    .join(t.MapRun, t.MapRun.id == t.Execution.map_run_id)
+                    .where(
+                        t.MapRun.execution_id == execution_id,
+                        t.MapRun.status == "RUNNING",
+                        t.Execution.status == "RUNNING",
+                    )
+                )
+                found.extend(connection.execute(below).scalars())
+        return found
 
     def open_children(self, map_run_id: int) -> list[int]:
         """The ids of a map run's running children, in item order."""

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,8 @@ def single(state: dict[str, Any], **others: dict[str, Any]) -> dict[str, Any]:
 
 def chain(*names: str) -> dict[str, Any]:
     """A machine of tasks, one after the other."""
-    states = {name: {k: v for k, v in TASK.items() if k != "End"} | {"Next": after} for name, after in
-              zip(names, names[1:], strict=False)}  # fmt: skip
+    work = {"Type": "Task", "Resource": FUNCTION}
+    states = {name: work | {"Next": after} for name, after in pairwise(names)}
     return {"StartAt": names[0], "States": {**states, names[-1]: TASK}}
 
 
@@ -50,7 +51,7 @@ def distributed(processor: dict[str, Any] | None = None, **fields: Any) -> dict[
     return single({"Type": "Map", "ItemProcessor": {**config, **inner}, "End": True, **items, **fields})
 
 
-# --- behaviours of tasks --------------------------------------------------------------------------------------
+# --- behaviours of tasks ------------------------------------------------------------------------------------
 
 
 def echo(invocation: Invocation) -> list[Outcome]:
@@ -85,7 +86,7 @@ class Script:
         self.at_close: Callable[[], None] = lambda: None
         self.sink: Sink
 
-    def accepts(self, resource: str) -> str | None:
+    def accepts(self, _resource: str) -> str | None:
         return None
 
     def start(self, invocation: Invocation, sink: Sink) -> None:
@@ -97,7 +98,7 @@ class Script:
     def cancel(self, token: str) -> None:
         self.cancelled.append(token)
 
-    def close(self, grace_s: float) -> None:
+    def close(self, _grace_s: float) -> None:
         self.at_close()
         self.closed = True
 

@@ -1,0 +1,145 @@
+"""Distributed Map over objects in S3: what is read, what is pinned, where the results go."""
+
+import json
+from typing import Any
+
+import pytest
+
+from etl_runner.aws import AwsAccess
+from etl_runner.machine.state import Status
+from etl_runner.tasks.contract import Succeeded
+from tests.conftest import fresh_bucket
+from tests.engine.harness import Script, World, distributed, never
+
+READER = {"Resource": "arn:aws:states:::s3:getObject"}
+
+
+def reading(config: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    parameters = {"Bucket.$": "$.bucket", "Key.$": "$.key"}
+    return distributed(ItemReader={**READER, "ReaderConfig": config, "Parameters": parameters}, **fields)
+
+
+@pytest.fixture
+def bucket(aws: AwsAccess) -> str:
+    return fresh_bucket(aws.client("s3"))
+
+
+def begin(world: World, definition: dict[str, Any], bucket: str, key: str) -> int:
+    asked = world.ask(definition, {"bucket": bucket, "key": key})
+    world.until(asked.done)
+    return asked.result(0).execution_id
+
+
+def put(aws: AwsAccess, bucket: str, key: str, text: str) -> None:
+    aws.client("s3").put_object(Bucket=bucket, Key=key, Body=text.encode())
+
+
+def test_rows_of_a_csv_are_items(aws_world: World, aws: AwsAccess, bucket: str) -> None:
+    put(aws, bucket, "rows.csv", 'id,name\n1,Ann\n2,"Bo\nb"\n')
+    parent = begin(
+        aws_world, reading({"InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW"}), bucket, "rows.csv"
+    )
+    aws_world.until_ended(parent)
+
+    assert aws_world.output(parent) == [{"id": "1", "name": "Ann"}, {"id": "2", "name": "Bo\nb"}]
+
+
+def test_lines_of_json_are_items_and_max_items_ends_them(
+    aws_world: World, aws: AwsAccess, bucket: str
+) -> None:
+    put(aws, bucket, "rows.jsonl", "".join(json.dumps({"n": n}) + "\n" for n in range(500)))
+    parent = begin(aws_world, reading({"InputType": "JSONL", "MaxItems": 123}), bucket, "rows.jsonl")
+    aws_world.until_ended(parent)
+
+    assert aws_world.output(parent) == [{"n": n} for n in range(123)]
+
+
+def test_chunks_are_items_that_cover_the_object(aws_world: World, aws: AwsAccess, bucket: str) -> None:
+    text = "id,pad\n" + "".join(f"{n},{'x' * 200}\n" for n in range(2_000))
+    put(aws, bucket, "rows.csv", text)
+    config = {"InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW", "ChunkBytes": 65_536}
+    parent = begin(aws_world, reading(config), bucket, "rows.csv")
+    aws_world.until_ended(parent)
+    chunks = aws_world.output(parent)
+
+    assert len(chunks) > 3
+    assert [chunk["Index"] for chunk in chunks] == list(range(len(chunks)))
+    assert [chunk["Start"] for chunk in chunks[1:]] == [chunk["End"] for chunk in chunks[:-1]]
+    assert chunks[-1]["End"] == len(text)
+    assert len({chunk["VersionId"] for chunk in chunks}) == 1
+
+
+def test_a_restart_goes_on_with_the_version_that_was_read_first(
+    aws_world: World, aws: AwsAccess, bucket: str
+) -> None:
+    put(aws, bucket, "rows.jsonl", "".join(json.dumps({"n": n}) + "\n" for n in range(600)))
+    aws_world.script.default = never
+    parent = begin(aws_world, reading({"InputType": "JSONL"}, MaxConcurrency=250), bucket, "rows.jsonl")
+    aws_world.until(lambda: len(aws_world.script.invocations) == 250)
+    put(aws, bucket, "rows.jsonl", "something else")
+    aws_world.restart(Script(lambda told: [Succeeded(token=told.token, output=told.arguments["n"])]))
+    aws_world.until_ended(parent)
+
+    assert aws_world.output(parent) == list(range(600))
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [("missing.jsonl", None), ("broken.jsonl", '{"n": 1}\n{"n": \n')],
+    ids=["missing", "broken"],
+)
+def test_what_cannot_be_read_fails_with_item_reader_failed(
+    aws_world: World, aws: AwsAccess, bucket: str, key: str, text: str | None
+) -> None:
+    if text is not None:
+        put(aws, bucket, key, text)
+    parent = begin(aws_world, reading({"InputType": "JSONL"}), bucket, key)
+    aws_world.until_ended(parent)
+    error, cause = aws_world.error(parent)
+
+    assert error == "States.ItemReaderFailed"
+    assert f"{bucket}/{key}" in str(cause)
+
+
+def test_a_failure_in_the_middle_of_reading_stops_the_children_that_run(
+    aws_world: World, aws: AwsAccess, bucket: str
+) -> None:
+    lines = [json.dumps({"n": n}) for n in range(300)]
+    put(aws, bucket, "rows.jsonl", "\n".join([*lines, "{broken"]))
+    aws_world.script.default = never
+    parent = begin(aws_world, reading({"InputType": "JSONL"}, MaxConcurrency=5), bucket, "rows.jsonl")
+    aws_world.until_ended(parent)
+
+    assert aws_world.error(parent)[0] == "States.ItemReaderFailed"
+    assert {row.status for row in aws_world.children()} <= {"ABORTED"}
+
+
+def test_a_result_writer_leaves_files_and_a_manifest(aws_world: World, aws: AwsAccess, bucket: str) -> None:
+    writer = {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket": bucket, "Prefix": "out"}}
+    definition = distributed(ResultWriter=writer, ToleratedFailurePercentage=100)
+    asked = aws_world.ask(definition, {"items": [1, 2, 3]})
+    aws_world.until(asked.done)
+    parent = asked.result(0).execution_id
+    aws_world.until_ended(parent)
+    result = aws_world.output(parent)
+    details = result["ResultWriterDetails"]
+    s3 = aws.client("s3")
+    manifest = json.loads(s3.get_object(Bucket=bucket, Key=details["Key"])["Body"].read())
+    (file,) = manifest["ResultFiles"]["SUCCEEDED"]
+    written = json.loads(s3.get_object(Bucket=bucket, Key=file["Key"])["Body"].read())
+
+    assert aws_world.sql("SELECT arn FROM map_run") == [(result["MapRunArn"],)]
+    assert details["Bucket"] == bucket
+    assert [json.loads(each["Output"]) for each in written] == [1, 2, 3]
+    assert [each["Status"] for each in written] == ["SUCCEEDED"] * 3
+
+
+def test_a_result_that_cannot_be_written_fails_the_map(aws_world: World) -> None:
+    writer = {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket": "no-such-bucket"}}
+    asked = aws_world.ask(distributed(ResultWriter=writer), {"items": [1]})
+    aws_world.until(asked.done)
+    parent = asked.result(0).execution_id
+    aws_world.until_ended(parent)
+
+    assert aws_world.status(parent) is Status.FAILED
+    assert aws_world.error(parent)[0] == "States.ResultWriterFailed"
