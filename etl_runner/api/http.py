@@ -60,6 +60,17 @@ class Asked:
             raise Refused(400, "InvalidInput", f"{name} is {text!r}; it must be a whole number")
         return int(text)
 
+    def seconds(self, name: str, default: float) -> float:
+        """A number of seconds of the query. Raises Refused 400."""
+        text = self.text(name)
+        try:
+            value = default if text is None else float(text)
+        except ValueError:
+            value = -1.0
+        if not 0 <= value < float("inf"):
+            raise Refused(400, "InvalidInput", f"{name} is {text!r}; it must be a number of seconds")
+        return value
+
     def flag(self, name: str, *, default: bool) -> bool:
         """A flag of the query: true or false. Raises Refused 400."""
         text = self.text(name)
@@ -154,7 +165,7 @@ async def show_written(asked: Asked, execution: str) -> Response:
 
 async def wait_for_execution(asked: Asked, execution: str) -> Response:
     """GET /v1/executions/EXECUTION/wait?timeout: as it stands at its end, or after `timeout` seconds."""
-    timeout_s = min(float(asked.number("timeout", 20)), LONGEST_WAIT_S)
+    timeout_s = min(asked.seconds("timeout", 20.0), LONGEST_WAIT_S)
     asked.done()
     execution_id = await blocking(asked.operations.execution_id, execution)
     ends: Ends = asked.request.app.state.ends
