@@ -34,7 +34,7 @@ class Findings:
 
 
 def lint_paths(paths: list[Path], workflows_dir: Path | None) -> Findings:
-    """Look at all paths. A configuration is held against `workflows_dir`, or a folder of workflows among them.
+    """Look at all paths. A configuration is held against `workflows_dir`, or a workflows folder among them.
 
     Raises InvalidInput for a path that does not exist or holds nothing to look at.
     """
@@ -63,8 +63,8 @@ def _lint_path(path: Path, beside: Path | None, into: Findings) -> None:
         _lint_workflows(folders, path, into, only=path)
     else:
         raise InvalidInput(
-            f"there is nothing to look at in {path}: it is no folder of a workflow (*.asl.json, *.asl.yaml), of "
-            "workflows, or of a configuration (schedules/, rules/, etl-runner.yaml)"
+            f"there is nothing to look at in {path}: it is no folder of a workflow (*.asl.json, *.asl.yaml), "
+            "of workflows, or of a configuration (schedules/, rules/, etl-runner.yaml)"
         )
 
 

@@ -73,9 +73,8 @@ def _states(states: list[Json]) -> None:
 def _times(state: Json) -> str:
     entered = state.get("entered", 0)
     parts = [f"{entered}x" if entered > 1 else ""]
-    for name in ("failed", "caught", "retries"):
-        if state.get(name) and (entered > 1 or name == "retries"):
-            parts.append(f"{state[name]} {name}")
+    names = ("failed", "caught", "retries") if entered > 1 else ("retries",)
+    parts += [f"{state[name]} {name}" for name in names if state.get(name)]
     return ", ".join(part for part in parts if part)
 
 
@@ -83,7 +82,7 @@ def _why(state: Json) -> str:
     if "why" in state:
         return str(state["why"])
     error, cause = state.get("error"), state.get("cause")
-    return _short(f"{error}: {cause}" if error and cause else error or cause or "")
+    return _short(f"{error}: {cause}" if error and cause else error or cause or "") or ""
 
 
 def _map_runs(runs: list[Json]) -> None:
