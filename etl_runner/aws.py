@@ -15,10 +15,24 @@ from etl_runner.errors import InvalidInput
 CONNECT_TIMEOUT_S: Final = 5
 READ_TIMEOUT_S: Final = 60
 ATTEMPTS: Final = 5
-"""Of one call, by botocore's standard retry mode: connection errors, throttling and 5xx answers."""
+"""Of one call, by botocore's standard retry mode: connection errors, throttling and 5xx answers.
+
+Right where a call may be repeated and nobody else would; a state's calls have its Retry (integration.py).
+"""
 
 POOL_CONNECTIONS: Final = 32
 """More than botocore's ten: the threads of the engine share one client per service."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientProfile:
+    """How patient a client is: how often it tries, and how long it waits for the next byte of an answer."""
+
+    attempts: int = ATTEMPTS
+    read_timeout_s: int = READ_TIMEOUT_S
+
+
+DEFAULT_PROFILE: Final = ClientProfile()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +49,7 @@ class AwsAccess:
     access_key_id: str | None = None
     secret_access_key: str | None = field(default=None, repr=False)
     session_token: str | None = field(default=None, repr=False)
-    _clients: dict[tuple[str, str | None], Any] = field(
+    _clients: dict[tuple[str, str | None, ClientProfile], Any] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
@@ -44,15 +58,17 @@ class AwsAccess:
         """The endpoint of a service, None for AWS's own."""
         return self.endpoint_urls.get(service, self.endpoint_url)
 
-    def client(self, service: str, region: str | None = None) -> Any:
-        """The boto3 client of a service, made once per region and shared by all threads.
+    def client(
+        self, service: str, region: str | None = None, *, profile: ClientProfile = DEFAULT_PROFILE
+    ) -> Any:
+        """The boto3 client of a service, made once per region and profile and shared by all threads.
 
         Raises InvalidInput for a service that boto3 does not know, and where no region can be found.
         """
-        key = (service, region)
+        key = (service, region, profile)
         with self._lock:  # boto3 sessions are not thread-safe, their clients are
             if key not in self._clients:
-                self._clients[key] = self._make_client(service, region)
+                self._clients[key] = self._make_client(service, region, profile)
             return self._clients[key]
 
     def environment(self) -> dict[str, str]:
@@ -71,16 +87,16 @@ class AwsAccess:
             values[f"AWS_ENDPOINT_URL_{_service_id(service)}"] = url
         return {name: value for name, value in values.items() if value is not None}
 
-    def _make_client(self, service: str, region: str | None) -> Any:
+    def _make_client(self, service: str, region: str | None, profile: ClientProfile) -> Any:
         import boto3  # noqa: PLC0415 -- 110 ms that `--help` need not pay
         from botocore.config import Config  # noqa: PLC0415
         from botocore.exceptions import NoRegionError, UnknownServiceError  # noqa: PLC0415
 
         endpoint = self.endpoint_of(service)
         config = Config(
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            retries={"mode": "standard", "total_max_attempts": profile.attempts},
             connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=READ_TIMEOUT_S,
+            read_timeout=profile.read_timeout_s,
             max_pool_connections=POOL_CONNECTIONS,
             # A stand-in for S3 has no DNS name per bucket.
             s3={"addressing_style": "path" if endpoint else "auto"},

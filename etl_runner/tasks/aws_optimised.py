@@ -91,8 +91,7 @@ class Optimised:
         operation = model.operation_model(self._operation)
         parameters = self._parameters(call.arguments, operation.input_shape)
         try:
-            method = getattr(call.aws.client(self._service), xform_name(self._operation))
-            answer = method(**parameters)
+            answer = call.send(self._service, xform_name(self._operation), parameters)
         except ParamValidationError as fault:
             message = " ".join(str(fault).split())
             name = f"{self._title}.Amazon{self._title}Exception"

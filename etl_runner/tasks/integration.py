@@ -1,26 +1,62 @@
 """The contract of a service integration: one object per file in integrations/, found by scanning."""
 
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-from etl_runner.aws import AwsAccess
+from etl_runner.aws import AwsAccess, ClientProfile
 from etl_runner.jsontypes import Json
 
 PREFIX: Final = "arn:aws:states:::"
 
 
+READ_TIMEOUTS_S: Final = (5, 15, 60, 300, 900)
+"""A few lengths, since each is a client of its own. The last is what a Lambda function may take at most."""
+
+UNBOUNDED_READ_TIMEOUT_S: Final = 60
+"""For a state without a timeout: a server that says nothing must not hold a thread for long."""
+
+
+def patience(remaining_s: float | None) -> ClientProfile:
+    """The profile of a state's call: sent once, waiting hardly longer than the state itself does.
+
+    `remaining_s` is the time until the state's own timeout, None where it has none.
+    """
+    waits_s = UNBOUNDED_READ_TIMEOUT_S
+    if remaining_s is not None:
+        waits_s = next((each for each in READ_TIMEOUTS_S if each >= remaining_s), READ_TIMEOUTS_S[-1])
+    return ClientProfile(attempts=1, read_timeout_s=waits_s)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceCall:
-    """One call of a service for one hand-out, whose key `idempotency_key` is. `resource` is the whole ARN."""
+    """One call of a service for one hand-out, whose key `idempotency_key` is. `resource` is the whole ARN.
+
+    `remaining_s` is the time until the state's own timeout, None where it has none.
+    """
 
     resource: str
     arguments: Json
     aws: AwsAccess
     idempotency_key: str
+    remaining_s: float | None = None
+
+    def send(self, service: str, method: str, parameters: Mapping[str, Any]) -> Any:
+        """Call a method of a boto3 client once, by the name that boto3 has for it.
+
+        Whether to try again is for the state's Retry to say: a call that was sent may have done its work.
+        One that could not even connect has not, and is tried once more. Raises what boto3 raises.
+        """
+        from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError  # noqa: PLC0415 -- slow
+
+        call = getattr(self.aws.client(service, profile=patience(self.remaining_s)), method)
+        try:
+            return call(**parameters)
+        except (ConnectTimeoutError, EndpointConnectionError):
+            return call(**parameters)
 
 
 class Integration(Protocol):

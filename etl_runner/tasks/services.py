@@ -7,6 +7,7 @@ from functools import partial
 from typing import Final
 
 from etl_runner.aws import AwsAccess
+from etl_runner.clock import Clock, SystemClock
 from etl_runner.errors import StatesError
 from etl_runner.jsontypes import Json
 from etl_runner.tasks import integrations
@@ -25,8 +26,8 @@ class Services:
     """Calls AWS services for `arn:aws:states:::...` resources.
 
     A call that is under way cannot be called back: `cancel` drops its answer, and the connection's own
-    timeouts (aws.py) free the thread. boto3 retries throttling and 5xx answers a few times before the
-    state's own Retry sees them, as AWS's SDK does.
+    timeout, which follows the state's (integration.py), frees the thread. Nothing that was sent is sent
+    again here: throttling and 5xx answers are for the state's Retry.
     """
 
     def __init__(
@@ -35,9 +36,11 @@ class Services:
         *,
         threads: int = DEFAULT_THREADS,
         found: Sequence[Integration] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self.integrations = tuple(scan(integrations) if found is None else found)
         self._aws = aws
+        self._clock = clock or SystemClock()
         self._threads = DaemonThreads(threads, "service-call")
         self._lock = threading.Lock()  # guards _open: whoever takes a token out of it may tell
         self._open: dict[str, Invocation] = {}
@@ -95,6 +98,11 @@ class Services:
             del self._open[invocation.token]
         tell_outcome(sink, outcome)
 
+    def _remaining_s(self, invocation: Invocation) -> float | None:
+        if invocation.deadline_ms is None:
+            return None
+        return (invocation.deadline_ms - self._clock.now_ms()) / 1000
+
     def _outcome(self, invocation: Invocation) -> Outcome:
         token, resource = invocation.token, invocation.resource
         try:
@@ -107,6 +115,7 @@ class Services:
                 arguments=invocation.arguments,
                 aws=self._aws,
                 idempotency_key=invocation.idempotency_key,
+                remaining_s=self._remaining_s(invocation),
             )
             return Succeeded(token=token, output=integration.call(call))
         except StatesError as fault:

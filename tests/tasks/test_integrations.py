@@ -1,21 +1,24 @@
 import datetime as dt
 import json
+import threading
 import types
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
 
 from etl_runner.aws import AwsAccess
+from etl_runner.clock import ManualClock
 from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json
 from etl_runner.tasks import integrations
 from etl_runner.tasks.aws_naming import camel, exception_name, member, service_names, service_title
 from etl_runner.tasks.aws_shapes import instant
 from etl_runner.tasks.contract import Failed, Succeeded
 from etl_runner.tasks.handlers import size_exceeded
-from etl_runner.tasks.integration import PREFIX, Integration, ServiceCall, register, scan
+from etl_runner.tasks.integration import PREFIX, Integration, ServiceCall, patience, register, scan
 from etl_runner.tasks.services import Services
+from tests.conftest import access_to, close_clients
 from tests.tasks.collector import Collector, invoke
 
 FOUND = scan(integrations)
@@ -95,28 +98,67 @@ def test_an_integration_meets_unusable_arguments_with_an_outcome(
 
 
 @pytest.mark.parametrize(("integration", "resource"), EXAMPLES, ids=[resource for _, resource in EXAMPLES])
-def test_an_integration_says_so_when_nobody_answers(
+def test_an_integration_that_cannot_connect_tries_once_more_and_says_so(
     sink: Collector, integration: Integration, resource: str
 ) -> None:
     nowhere = AwsAccess(
         endpoint_url="http://127.0.0.1:1", region="us-east-1", access_key_id="a", secret_access_key="hush"
     )
-    client = nowhere.client(_boto3_name(resource))
-    client.meta.events.register("before-call.*.*", _no_connection)
+    client = nowhere.client(_boto3_name(resource), profile=patience(None))
+    tries: list[str] = []
+    client.meta.events.register("before-call.*.*", lambda **about: tries.append(about["model"].name))
     services = Services(nowhere, found=[integration])
     services.start(job := invoke(_smallest(resource), resource=resource), sink)
 
     failed = sink.failed(job.token)
     services.close(10)
     client.close()
+    assert len(tries) == 2
     assert failed.error.endswith(".SdkClientException")
     assert "http://127.0.0.1:1" in failed.cause
     assert "hush" not in failed.cause
 
 
-def _no_connection(params: Any, **_: Any) -> None:
-    # What botocore raises after its retries, without their pauses.
-    raise EndpointConnectionError(endpoint_url=params["url"])
+class Busy(BaseHTTPRequestHandler):
+    """A service that is overloaded."""
+
+    def do_POST(self) -> None:
+        self.server.asked.append(self.path)  # type: ignore[attr-defined]
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(503)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+def test_what_was_sent_is_not_sent_again_but_left_to_the_states_retry(sink: Collector) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Busy)
+    server.asked = asked = []  # type: ignore[attr-defined, var-annotated]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    access = access_to(f"http://127.0.0.1:{server.server_port}")
+    services = Services(access)
+    message = {"QueueUrl": f"http://127.0.0.1:{server.server_port}/q", "MessageBody": "m"}
+    services.start(job := invoke(message, resource=f"{PREFIX}sqs:sendMessage"), sink)
+
+    failed = sink.failed(job.token)
+    services.close(10)
+    close_clients(access)
+    server.shutdown()
+    server.server_close()
+    assert len(asked) == 1
+    assert "Status Code: 503" in failed.cause
+
+
+@pytest.mark.parametrize(
+    ("remaining_s", "waits_s"), [(None, 60), (-3, 5), (5, 5), (5.1, 15), (61, 300), (900, 900), (1e9, 900)]
+)
+def test_a_call_waits_hardly_longer_than_its_state(remaining_s: float | None, waits_s: int) -> None:
+    client = AwsAccess(region="us-east-1").client("sqs", profile=patience(remaining_s))
+
+    assert client.meta.config.read_timeout == waits_s
+    assert client.meta.config.retries["total_max_attempts"] == 1
 
 
 def _boto3_name(resource: str) -> str:
@@ -320,7 +362,7 @@ def test_members_in_small_letters_are_given_and_shown_in_pascal_case(run: Any) -
 
 def test_a_client_token_is_the_same_when_a_task_is_handed_out_again(run: Any, aws: AwsAccess) -> None:
     sent: list[str] = []
-    client = aws.client("ec2")
+    client = aws.client("ec2", profile=patience(None))
     client.meta.events.register(
         "before-parameter-build.ec2.RunInstances", lambda params, **_: sent.append(params["ClientToken"])
     )
@@ -532,6 +574,18 @@ def test_an_integration_with_a_bug_fails_the_task_only(sink: Collector) -> None:
     services.close(10)
     assert failed.error == "States.Runtime"
     assert failed.cause.startswith("calling arn:aws:states:::odd:do failed unexpectedly: KeyError")
+
+
+def test_a_call_knows_how_long_its_state_has_left(sink: Collector) -> None:
+    clock = ManualClock()
+    services = Services(AwsAccess(), found=[odd := Odd()], clock=clock)
+    odd.call = lambda call: call.remaining_s  # type: ignore[method-assign]
+    resource = f"{PREFIX}odd:do"
+    services.start(bounded := invoke(resource=resource, deadline_ms=clock.now_ms() + 1500), sink)
+    services.start(unbounded := invoke(resource=resource), sink)
+
+    assert [sink.succeeded(job.token).output for job in (bounded, unbounded)] == [1.5, None]
+    services.close(10)
 
 
 def test_a_cancelled_call_has_no_outcome(sink: Collector) -> None:

@@ -86,6 +86,7 @@ class AwsSdk:
         target = find(call.resource)
         if isinstance(target, str):
             raise StatesError("States.Runtime", target)
+        from botocore import xform_name  # noqa: PLC0415 -- see below
         from botocore.exceptions import (  # noqa: PLC0415 -- a tenth of a second that only calls need pay
             BotoCoreError,
             ClientError,
@@ -96,7 +97,7 @@ class AwsSdk:
         model, operation = target.model, target.operation
         title = service_title(str(model.service_id))
         try:
-            answer = _method(call, target)(**parameters)
+            answer = call.send(target.boto3_name, xform_name(target.name), parameters)
             return to_json(operation.output_shape, answer, f"aws-sdk:{target.service}")
         except ParamValidationError as fault:
             raise aws_faults.invalid(fault, model) from fault
@@ -130,12 +131,6 @@ def find(resource: str) -> Target | str:
     if target.operation.has_event_stream_output or target.operation.has_event_stream_input:
         return f"{resource}: its answer is a stream of events, which no state can hold; use a function"
     return target
-
-
-def _method(call: ServiceCall, target: Target) -> Any:
-    from botocore import xform_name  # noqa: PLC0415 -- see above
-
-    return getattr(call.aws.client(target.boto3_name), xform_name(target.name))
 
 
 def _is_token(shape: Any) -> bool:
