@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any
 
 from etl_runner.errors import Conflict, StoreError
@@ -43,6 +44,7 @@ class FakeLauncher:
         self.refusals: dict[str, Exception] = {}
         self.failures: list[Exception] = []
         self.inbox: list[_Item] = []
+        self.arrivals: SimpleQueue[None] = SimpleQueue()
         self.commits = 0
 
     def launch(
@@ -90,11 +92,17 @@ class FakeLauncher:
         """Lose what is not committed; nobody is told."""
         self.inbox.clear()
 
+    def wait_for(self, count: int) -> None:
+        """Wait until so many more requests have come, from whatever thread."""
+        for _ in range(count):
+            self.arrivals.get(timeout=10)
+
     def _take(self, item: _Item) -> "Future[Any]":
         if self.failures:
             item.done.set_exception(self.failures.pop(0))
             return item.done
         self.inbox.append(item)
+        self.arrivals.put(None)
         if not self.holding:
             self.commit()
         return item.done
