@@ -4,11 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from re import fullmatch
+from typing import Final
 
 from etl_runner.arn import state_machine_arn
 from etl_runner.asl.document import Node
-from etl_runner.asl.model import Place
+from etl_runner.asl.model import MapState, Place, State, TaskState
+from etl_runner.asl.not_yet import CODE as NOT_YET
 from etl_runner.asl.parse import parse_definition, resources
+from etl_runner.asl.validate import is_map_resource
 from etl_runner.config.configuration import FunctionBinding, WorkflowDefinition
 from etl_runner.config.faults import shape_faults, sound_entries
 from etl_runner.config.files import ASL_FILE, InputFile, fingerprint
@@ -19,6 +22,21 @@ from etl_runner.config.models import NAME_PATTERN, FunctionEntry, FunctionsFile
 from etl_runner.config.yaml_source import decode, read_config_yaml
 from etl_runner.errors import DefinitionError, Fault
 
+
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """Why a state cannot be run, and what to do."""
+
+    what: str
+    remedy: str = ""
+    code: str = "unknown-resource"
+
+
+_CREDENTIALS: Final = _Problem(
+    "it has Credentials, and running a task under another role comes with a later release",
+    "remove Credentials to run it under the service's own",
+    NOT_YET,
+)
 _LONGEST_MACHINE_NAME = 80  # CreateStateMachine's own bound
 
 
@@ -143,23 +161,51 @@ def _is_name(stem: str) -> bool:
 
 
 def check_resources(workflow: WorkflowDefinition, into: Gathering) -> None:
-    """Every resource of a workflow has someone to do it: a bound function, or what the checker knows."""
-    for resource, _, state, place in resources(workflow.machine):
-        if is_function(resource):
-            problem = function_problem(resource, into)
-        else:
-            sentence = into.checks.resource(resource)
-            problem = (sentence, "") if sentence is not None else None
+    """Every resource of a workflow has someone to do it: a bound function, or what the checker knows.
+
+    The checker is asked about Tasks only; what ItemReader and ResultWriter may name is the language's rule.
+    """
+    for resource, scope, name, place in resources(workflow.machine):
+        state = workflow.machine.scopes[scope].states[name]
+        problem = (
+            _task_problem(resource, into) if isinstance(state, TaskState) else _map_problem(state, resource)
+        )
         if problem is not None:
-            into.faults.append(_at_state(workflow, state, place, *problem))
+            into.faults.append(_at_state(workflow, name, place, problem))
+        if isinstance(state, TaskState) and state.credentials is not None:
+            into.faults.append(_at_state(workflow, name, place, _CREDENTIALS))
     check_invocations(workflow.text, workflow.file, into, yaml=workflow.yaml)
 
 
-def _at_state(workflow: WorkflowDefinition, state: str, place: Place, what: str, remedy: str) -> Fault:
+def _task_problem(resource: str, into: Gathering) -> _Problem | None:
+    if is_function(resource):
+        found = function_problem(resource, into)
+        return None if found is None else _Problem(*found)
+    if any(is_map_resource(resource, action) for action in ("getObject", "putObject", "listObjectsV2")):
+        action = resource.rpartition(":")[2]
+        return _Problem(
+            f"{resource} is for ItemReader and ResultWriter of a Map, not for a Task",
+            f"use arn:aws:states:::aws-sdk:s3:{action}",
+        )
+    sentence = into.checks.resource(resource)
+    return None if sentence is None else _Problem(sentence)
+
+
+def _map_problem(state: State, resource: str) -> _Problem | None:
+    if "${" not in resource:
+        return None  # parse_definition has looked
+    reader = state.item_reader if isinstance(state, MapState) else None
+    part = "ItemReader" if reader is not None and reader.resource == resource else "ResultWriter"
+    return _Problem(
+        f"the Resource {resource} of its {part} is still a placeholder", "put the value in before this runs"
+    )
+
+
+def _at_state(workflow: WorkflowDefinition, state: str, place: Place, problem: _Problem) -> Fault:
     return Fault(
-        what=f"the state {state!r} cannot be run: {what}",
-        remedy=remedy,
-        code="unknown-resource",
+        what=f"the state {state!r} cannot be run: {problem.what}",
+        remedy=problem.remedy,
+        code=problem.code,
         file=workflow.file,
         line=place.line,
         column=place.column,
