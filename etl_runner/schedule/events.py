@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from threading import Condition
 from typing import Any, Final
 
 import structlog
@@ -86,6 +87,8 @@ class EventService:
         self._region = region
         self._new_id = new_id
         self._rules: tuple[RuleSpec, ...] = ()
+        self._busy: set[str] = set()
+        self._busy_changed = Condition()
 
     def apply(self, rules: Iterable[RuleSpec]) -> None:
         """Take these rules for the ones there are. Raises InvalidInput when a name comes twice."""
@@ -140,25 +143,67 @@ class EventService:
 
     def put_all(self, events: Sequence[Json]) -> list[EventTaken | EtlRunnerError]:
         """Take full events together, waiting for the commits at the end; one's fault is no other's."""
-        begun = [self._begin(event) for event in events]
-        return [each if isinstance(each, EtlRunnerError) else self._finish(*each) for each in begun]
+        answers: dict[int, EventTaken | EtlRunnerError] = {}
+        checked = [self._checked(event) for event in events]
+        waiting: dict[int, dict[str, Json]] = {}
+        for index, event in enumerate(checked):
+            if isinstance(event, EtlRunnerError):
+                answers[index] = event
+            else:
+                waiting[index] = event
+        while waiting:
+            ours = self._claim(waiting)
+            try:
+                begun = {index: self._begin(waiting.pop(index)) for index in ours}
+                for index, each in begun.items():
+                    answers[index] = each if isinstance(each, EtlRunnerError) else self._finish(*each)
+            finally:
+                self._release(ours.values())
+        return [answers[index] for index in range(len(checked))]
 
     # --- one event ----------------------------------------------------------------------------------------
 
-    def _begin(self, event: Json) -> tuple[str, list[_Started]] | EtlRunnerError:
-        """Hand over the starts of an event, without waiting for them."""
+    def _checked(self, event: Json) -> dict[str, Json] | EtlRunnerError:
         now_ms = self._clock.now_ms()
         try:
-            whole = checked_event(
+            return checked_event(
                 event, event_id=self._new_id(), now_ms=now_ms, account=self._account, region=self._region
             )
-            matching = [rule for rule in self._rules if rule.enabled and rule.pattern.matches(whole)]
-            event_id: str = whole["id"]
+        except InvalidInput as error:
+            return error
+
+    def _claim(self, waiting: Mapping[int, Mapping[str, Json]]) -> dict[int, str]:
+        """Choose those whose id nobody is busy with; waits until there is one. Gives their ids by index.
+
+        The ledger's key alone would do, but every collision there costs the engine a whole turn.
+        """
+        with self._busy_changed:
+            while True:
+                ours: dict[int, str] = {}
+                for index, event in waiting.items():
+                    if event["id"] not in self._busy:
+                        self._busy.add(event["id"])
+                        ours[index] = event["id"]
+                if ours:
+                    return ours
+                self._busy_changed.wait()
+
+    def _release(self, event_ids: Iterable[str]) -> None:
+        with self._busy_changed:
+            self._busy.difference_update(event_ids)
+            self._busy_changed.notify_all()
+
+    def _begin(self, event: Mapping[str, Json]) -> tuple[str, list[_Started]] | EtlRunnerError:
+        """Hand over the starts of an event, without waiting for them."""
+        now_ms = self._clock.now_ms()
+        event_id: str = event["id"]
+        try:
+            matching = [rule for rule in self._rules if rule.enabled and rule.pattern.matches(event)]
             known = self._ledger.matches_of(event_id) if matching else {}
         except EtlRunnerError as error:
             return error
         return event_id, [
-            self._start(whole, event_id, rule, now_ms) for rule in matching if rule.name not in known
+            self._start(event, event_id, rule, now_ms) for rule in matching if rule.name not in known
         ]
 
     def _start(self, event: Mapping[str, Json], event_id: str, rule: RuleSpec, now_ms: int) -> _Started:

@@ -127,6 +127,15 @@ def test_a_commit_whose_answer_was_lost_is_not_done_again(world: World) -> None:
     assert len(world.launcher.started) == 1
 
 
+def test_an_event_twice_among_those_put_together_starts_once(world: World) -> None:
+    world.events.apply([rule()])
+    first, other, again = world.events.put_all([event(), event(id="other"), event()])
+
+    assert again == first != other
+    assert len(world.launcher.started) == 2
+    assert world.launcher.commits == 2
+
+
 def test_a_rule_that_cannot_start_leaves_a_row_and_harms_no_other(world: World) -> None:
     world.launcher.refusals["gone"] = NotFound("there is no workflow 'gone'")
     broken = compile_template({"x.$": "$.event.detail.missing"})
