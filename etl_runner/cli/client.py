@@ -32,6 +32,10 @@ class Client:
     """One service. Methods raise Unreachable, NotAllowed, and what the service raised."""
 
     def __init__(self, url: str, token: str | None = None) -> None:
+        if token is not None and not (token.isascii() and token.isprintable()):
+            raise InvalidInput(
+                "the token has characters that no header can hold; look at ETL_RUNNER_API_TOKEN"
+            )
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         self.url = url.rstrip("/")
         try:
