@@ -22,7 +22,14 @@ from etl_runner.engine.live import Definitions, Live, LiveCache
 from etl_runner.engine.map_runs import MapRuns
 from etl_runner.engine.timers import Timers
 from etl_runner.engine.turn import Turn, TurnMaker, TurnVoid, breakdown_cause
-from etl_runner.errors import Conflict, LostExecution, NotFound, StoreError, StoreUnavailable
+from etl_runner.errors import (
+    Conflict,
+    EtlRunnerError,
+    LostExecution,
+    NotFound,
+    StoreError,
+    StoreUnavailable,
+)
 from etl_runner.machine import facts as f
 from etl_runner.machine import stimuli as s
 from etl_runner.machine.state import OpenMapRun, OpenTask, Status
@@ -267,7 +274,8 @@ class Engine:
 
     def _spoiled(self, item: Item, error: Exception) -> list[Turn]:
         """Nothing can come of an item. Where it was an answer, its execution would wait for ever: end it."""
-        _log.error("a request was refused", error=str(error), exc_info=error)
+        ours = not isinstance(error, EtlRunnerError)
+        _log.error("a request was refused", error=str(error), exc_info=error if ours else None)
         refuse(item, error)
         if not isinstance(item, Knock) or isinstance(error, LostExecution):
             return []
