@@ -9,7 +9,8 @@ later tick fires in time: catching up starts one execution, not all of them.
 import hashlib
 import random
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -208,13 +209,18 @@ def _iso(ms: int | None) -> str:
 # --- what a tick starts -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _TickEnv:
     """What a schedule's template looks at. The same tick draws the same random values each time."""
 
-    input: Json
-    rng: random.Random
-    context: Json = field(default_factory=dict)
+    def __init__(self, spec: ScheduleSpec, due_ms: int) -> None:
+        self.input: Json = tick_values(spec, due_ms)
+        self.context: Json = {}
+        self._seed = f"{spec.name} {due_ms}"
+
+    @cached_property
+    def rng(self) -> random.Random:
+        """Where States.UUID and States.MathRandom draw from; few templates do."""
+        return random.Random(self._seed)  # noqa: S311 -- repeatable on purpose, guards nothing
 
 
 def tick_input(spec: ScheduleSpec, due_ms: int) -> Json:
@@ -222,23 +228,13 @@ def tick_input(spec: ScheduleSpec, due_ms: int) -> Json:
 
     Raises StatesError when the template asks for what is not there.
     """
-    rng = random.Random(f"{spec.name} {due_ms}")  # noqa: S311 -- repeatable on purpose, guards nothing
-    env = _TickEnv(input=tick_values(spec, due_ms), rng=rng)
-    return (spec.template or DEFAULT_INPUT).evaluate(env)
+    return (spec.template or DEFAULT_INPUT).evaluate(_TickEnv(spec, due_ms))
 
 
 def tick_values(spec: ScheduleSpec, due_ms: int) -> Json:
     """What a template can pick from: `tick` (date, time, datetime in the schedule's zone) and `schedule`."""
-    utc = to_datetime(due_ms)
-    local = utc.astimezone(ZoneInfo(spec.expression.timezone))
     return {
-        "tick": {
-            "date": local.strftime("%Y-%m-%d"),
-            "time": local.strftime("%H:%M:%S"),
-            "datetime": local.isoformat(timespec="seconds"),
-            "utc": utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "epoch_ms": due_ms,
-        },
+        "tick": _tick(due_ms, spec.expression.timezone),
         "schedule": {
             "name": spec.name,
             "expression": spec.expression.text,
@@ -247,15 +243,33 @@ def tick_values(spec: ScheduleSpec, due_ms: int) -> Json:
     }
 
 
+@lru_cache(maxsize=64)
+def _tick(due_ms: int, timezone: str) -> Json:
+    """Kept, since many schedules are due at once."""
+    utc = to_datetime(due_ms)
+    local = utc.astimezone(ZoneInfo(timezone))
+    return {
+        "date": local.strftime("%Y-%m-%d"),
+        "time": local.strftime("%H:%M:%S"),
+        "datetime": local.isoformat(timespec="seconds"),
+        "utc": utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "epoch_ms": due_ms,
+    }
+
+
 def execution_name(schedule: str, due_ms: int, fire_id: str = "") -> str:
     """The name of the execution of a tick: SCHEDULE-20260131T040506Z, with -FIRE_ID for a fire by hand.
 
     A schedule's name that is too long for it is cut and followed by a hash.
     """
-    stamp = to_datetime(due_ms).strftime("%Y%m%dT%H%M%S")
-    stamp += f".{due_ms % 1000:03d}Z" if due_ms % 1000 else "Z"
-    tail = f"-{stamp}-{fire_id}" if fire_id else f"-{stamp}"
+    tail = f"-{_stamp(due_ms)}-{fire_id}" if fire_id else f"-{_stamp(due_ms)}"
     return f"{shortened(schedule, NAME_LIMIT - len(tail))}{tail}"
+
+
+@lru_cache(maxsize=64)
+def _stamp(due_ms: int) -> str:
+    whole = to_datetime(due_ms).strftime("%Y%m%dT%H%M%S")
+    return f"{whole}.{due_ms % 1000:03d}Z" if due_ms % 1000 else f"{whole}Z"
 
 
 def shortened(name: str, limit: int) -> str:
