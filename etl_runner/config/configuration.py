@@ -49,14 +49,17 @@ class FunctionBinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """One schedule. `input` is as written, `template` the same compiled; start and end in epoch ms."""
+    """One schedule. `input` is a one-tuple as written, `template` the same compiled; times in epoch ms.
+
+    Both are None without an input: then the execution gets the tick and the schedule.
+    """
 
     name: str
     expression: str
     timezone: str
     workflow: str
-    input: Json
-    template: Template = field(compare=False)
+    input: tuple[Json] | None
+    template: Template | None = field(compare=False)
     enabled: bool
     start_ms: int | None
     end_ms: int | None

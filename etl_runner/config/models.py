@@ -65,7 +65,7 @@ class ScheduleEntry(_Entry):
     workflow: str = Field(description="The name of the workflow to start.")
     input: Json = Field(
         default_factory=dict,
-        description="The execution's input in Parameters style over tick and schedule.",
+        description="The execution's input in Parameters style over tick and schedule; default: both.",
         examples=[{"date.$": "$.tick.date"}],
     )
     enabled: bool = Field(default=True, description="false: it does not fire.")

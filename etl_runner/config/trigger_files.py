@@ -71,8 +71,9 @@ def _schedule(entry: ScheduleEntry, node: Node, workflows: set[str], into: Gathe
     )
     into.ask(lambda: check(entry.expression, "UTC"), node.get("expression") or node, "invalid-expression")
     _check_workflow(entry.workflow, node, workflows, into)
-    template = _template(entry.input, node, into)
-    if template is None or not known_zone:
+    has_input = "input" in entry.model_fields_set
+    template = _template(entry.input, node, into) if has_input else None
+    if (has_input and template is None) or not known_zone:
         return None
     start_ms = _moment(entry.start, entry.timezone, node, "start", into)
     end_ms = _moment(entry.end, entry.timezone, node, "end", into)
@@ -85,7 +86,7 @@ def _schedule(entry: ScheduleEntry, node: Node, workflows: set[str], into: Gathe
         expression=entry.expression,
         timezone=entry.timezone,
         workflow=entry.workflow,
-        input=entry.input,
+        input=(entry.input,) if has_input else None,
         template=template,
         enabled=entry.enabled,
         start_ms=start_ms,

@@ -44,7 +44,7 @@ def test_a_sound_configuration_gives_all_its_parts(load: Load) -> None:
     assert (function.run_in, function.timeout_s, function.environment) == ("process", 60.0, {"MODE": "fast"})
     assert (function.file, function.place.line, function.place.column) == (FUNCTIONS, 2, 3)
     assert (schedule.expression, schedule.workflow, schedule.enabled) == ("0 4 * * *", "daily", True)
-    assert schedule.input == {"date.$": "$.tick.date"}
+    assert schedule.input == ({"date.$": "$.tick.date"},)
     assert schedule.start_ms is not None
     assert to_iso(schedule.start_ms) == "2029-12-31T23:00:00.000Z"
     assert config.rules["on-upload"].template is None
@@ -375,3 +375,13 @@ def test_the_schemas_are_json_and_describe_every_field() -> None:
     assert sorted(found) == ["functions", "rules", "schedules"]
     assert [(kind, name) for kind, name, details in fields if not details.get("description")] == []
     assert found["schedules"]["$defs"]["ScheduleEntry"]["additionalProperties"] is False
+
+
+def test_a_schedule_without_an_input_has_none_so_that_it_hands_on_the_tick(load: Load, write: Write) -> None:
+    write(
+        "config/schedules/bare.yaml", "schedules:\n  - {name: bare, expression: 0 4 * * *, workflow: daily}\n"
+    )
+
+    bare = load().schedules["bare"]
+
+    assert (bare.input, bare.template) == (None, None)
