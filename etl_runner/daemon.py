@@ -5,12 +5,13 @@ without HTTP (tests and the demo use it); `serve` adds the HTTP edge, signals an
 """
 
 import os
+import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -264,6 +265,23 @@ def running(settings: Settings, config_dir: Path) -> Iterator[Service]:
         service.close()
 
 
+def _end_by_signal(end: Callable[[], None]) -> None:
+    """Let the first SIGTERM or Ctrl-C call `end`; the next one cuts the drain short.
+
+    uvicorn has handlers of its own while it serves, and raises the signal again once it has ended, for the
+    handlers that were there before: with Python's own that would kill us before the drain.
+    """
+    defaults: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+
+    def first(number: int, _frame: object) -> None:
+        signal.signal(number, defaults[number])
+        end()
+
+    if threading.current_thread() is threading.main_thread():
+        for number in defaults:
+            signal.signal(number, first)
+
+
 def serve(settings: Settings, config_dir: Path) -> None:
     """Run the service until SIGTERM or Ctrl-C, then drain it. Raises EtlRunnerError when it cannot begin."""
     import uvicorn  # noqa: PLC0415 -- `etl-runner --help` need not pay for it
@@ -279,6 +297,7 @@ def serve(settings: Settings, config_dir: Path) -> None:
             server = uvicorn.Server(
                 uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=3)
             )
+            _end_by_signal(lambda: setattr(server, "should_exit", True))
             host, port = listener.getsockname()[:2]
             _log.info(
                 "ready",
