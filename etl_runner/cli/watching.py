@@ -12,6 +12,9 @@ from etl_runner.cli.client import Client, of_execution
 from etl_runner.cli.exits import Unreachable
 from etl_runner.jsontypes import Json
 
+FIRST_STEP_S: Final = 0.3
+"""What ends sooner than this is shown by its end alone."""
+
 STEP_S: Final = 5.0
 LIVE_STEP_S: Final = 1.0
 
@@ -115,13 +118,15 @@ def watch(client: Client, execution: str, timeout_s: float | None) -> Json:
     until = None if timeout_s is None else time.monotonic() + timeout_s
     title = f"{execution} is running"
     reporter: Reporter = LiveReporter(title) if sys.stderr.isatty() else PlainReporter()
+    step_s = FIRST_STEP_S
     try:
         while True:
-            left = reporter.step_s if until is None else max(0.0, until - time.monotonic())
-            view = _ask(client, execution, min(left, reporter.step_s), until, reporter)
+            left = step_s if until is None else max(0.0, until - time.monotonic())
+            view = _ask(client, execution, min(left, step_s), until, reporter)
             if view["status"] != "RUNNING" or (until is not None and time.monotonic() >= until):
                 return view
             reporter.show(lines_of(view))
+            step_s = reporter.step_s
     finally:
         reporter.close()
 
