@@ -5,8 +5,8 @@ import ipaddress
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-import anyio.to_thread
 import structlog
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -67,7 +67,7 @@ class JsonResponse(Response):
 
 async def blocking(call: Callable[..., T], *args: Any) -> T:
     """Run an operation in a thread: it reads the disk or waits for a commit."""
-    return await anyio.to_thread.run_sync(lambda: call(*args), abandon_on_cancel=True)
+    return await run_in_threadpool(call, *args)
 
 
 async def read_body(request: Request) -> bytes:

@@ -202,6 +202,11 @@ class Ends:
             async with asyncio.timeout(timeout_s):
                 await event.wait()
 
+    def release(self) -> None:
+        """Let all waiters go, for the service is stopping: they are told how their execution stands."""
+        for execution_id in list(self._events):
+            self._ended(execution_id)
+
     def _ended(self, execution_id: int) -> None:
         event = self._events.pop(execution_id, None)
         if event is not None:
