@@ -22,6 +22,7 @@ class _Published:
     version_id: str | None
     submitted_at: str
     sha256: str
+    job_id: str
 
 
 def publish_version(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
@@ -29,7 +30,8 @@ def publish_version(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
 
     Takes `{plan, job, list}`; gives `{name, key, bucket, rows, outcome, versionId}` with outcome
 
-    - "published": a new version, on the condition that the one looked at was still the newest;
+    - "published": a new version, on the condition that the one looked at was still the newest. It may be
+      there already, written by a try that ended before it could say so; it is not written again;
     - "unchanged": the same content is published; no version is made;
     - "superseded": what is published comes from an export submitted later; it stays;
     - "empty": the list has no rows and nothing is published that it could replace.
@@ -39,7 +41,7 @@ def publish_version(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     plan, wanted = event["plan"], event["list"]
     for _ in range(_ATTEMPTS):
         current = _look(plan["bucket"], wanted["key"])
-        outcome = _verdict(current, wanted, plan["submittedAt"])
+        outcome = _verdict(current, wanted, plan["submittedAt"], event["job"]["jobId"])
         version_id = current.version_id if current else None
         if outcome == "unchanged":
             _note_seen(plan, wanted["key"], current)
@@ -63,12 +65,14 @@ def publish_version(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     )
 
 
-def _verdict(current: _Published | None, wanted: Mapping[str, Any], submitted_at: str) -> str:
+def _verdict(current: _Published | None, wanted: Mapping[str, Any], submitted_at: str, job_id: str) -> str:
     if current is None:
         return "published" if wanted["rows"] else "empty"
     if current.submitted_at > submitted_at:
         return "superseded"
-    return "unchanged" if current.sha256 == wanted["sha256"] else "published"
+    # A version of this very export goes to the writer again, which finds its own work and records it.
+    same = current.sha256 == wanted["sha256"] and current.job_id != job_id
+    return "unchanged" if same else "published"
 
 
 def _look(bucket: str, key: str) -> _Published | None:
@@ -87,6 +91,7 @@ def _look(bucket: str, key: str) -> _Published | None:
         version_id=head.get("VersionId"),
         submitted_at=max([metadata.get(_SEEN, ""), *seen]),
         sha256=metadata.get("sha256", ""),
+        job_id=metadata.get("job-id", ""),
     )
 
 
