@@ -255,7 +255,14 @@ def _snapshot(ec2: Any, volume_id: str, role: str) -> str:
         return str(found[0]["SnapshotId"])
     tags = {_MARK: role}
     if role != "new":
-        tags |= {"OriginalVolumeId": volume_id, "AutomatedSnapName": f"{volume_id}_{role}"}
+        # All are made in this moment. The tag by which copies tell their age tells it of these: without it
+        # the rotation could take the new one for the oldest.
+        week = int(role.removeprefix("old-"))
+        tags |= {
+            "OriginalVolumeId": volume_id,
+            "AutomatedSnapName": f"{volume_id}_{role}",
+            "SourceStartTime": f"2025-01-{week + 1:02d}T03:00:00Z",
+        }
     made = ec2.create_snapshot(
         VolumeId=volume_id, Description="demo", TagSpecifications=_tag_specifications("snapshot", tags)
     )
