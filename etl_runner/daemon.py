@@ -4,14 +4,17 @@ This is the only place that builds things; everything else is handed what it nee
 without HTTP (tests and the demo use it); `serve` adds the HTTP edge, signals and the drain.
 """
 
+import errno
+import ipaddress
 import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from queue import SimpleQueue
+from typing import Final
 
 import structlog
 
@@ -23,7 +26,7 @@ from etl_runner.config.watch import ConfigWatcher
 from etl_runner.engine.engine import Engine
 from etl_runner.engine.launch import Launch
 from etl_runner.engine.workflows import Workflows
-from etl_runner.errors import ConfigError, Fault, InvalidInput
+from etl_runner.errors import ConfigError, Fault, InvalidInput, StoreUnavailable
 from etl_runner.schedule.events import EventService, RuleSpec
 from etl_runner.schedule.expressions import parse_expression
 from etl_runner.schedule.patterns import compile_pattern
@@ -40,7 +43,6 @@ from etl_runner.tasks.workers import WorkerPool
 
 _log = structlog.get_logger("service")
 
-LOOPBACK: Final = ("127.", "localhost", "::1")
 MAP_RESOURCES: Final = ("arn:aws:states:::s3:getObject", "arn:aws:states:::s3:putObject")
 """What ItemReader and ResultWriter of a Distributed Map may name."""
 
@@ -98,20 +100,21 @@ class Service:
             self._config = config
             self.schedules.open()
         except BaseException:
-            self.router.close(0)
-            self.store.close()
+            self._shut(0)
             raise
         self._reloader.start()
 
     def close(self) -> None:
         """Stop taking work, let what runs finish within the grace time, commit it, let go of the store."""
         self._stop.set()
-        if self._reloader.is_alive():
-            self._reloader.join(timeout=10)
+        self._reloader.join(timeout=10)
+        self._shut(self.settings.grace_seconds)
+
+    def _shut(self, grace_s: float) -> None:
         for queue in self._queues:
             queue.close()
         self.schedules.close()
-        self.engine.close(self.settings.grace_seconds)
+        self.engine.close(grace_s)
         self.store.close()
 
     # --- configuration ------------------------------------------------------------------------------------
@@ -131,17 +134,31 @@ class Service:
         return None if resource in MAP_RESOURCES else self.router.accepts(resource)
 
     def _reload(self) -> None:
+        kept: Config | None = None  # good, and not taken over yet: the store could not keep it
+        tried_before = False
         while not self._stop.wait(self.settings.reload_seconds):
             try:
                 news = self._watcher.poll()
                 if isinstance(news, ConfigError):
-                    self.faults = news.faults
-                    for fault in news.faults:
-                        _log.error("the configuration was not taken over", fault=str(fault))
-                elif news is not None:
-                    self._apply(news)
-            except Exception as error:  # noqa: BLE001 -- a file's fault must not end the watch
-                _log.exception("the configuration could not be taken over", error=str(error))
+                    kept = None
+                    self._tell_faults(news)
+                    continue
+                tried_before = news is None and kept is not None
+                kept = news or kept
+                if kept is not None:
+                    self._apply(kept)
+                    kept = None
+            except StoreUnavailable as error:
+                if not tried_before:
+                    _log.error("the configuration is taken over once the store works", error=str(error))
+            except Exception:  # noqa: BLE001 -- a fault of ours must not end the watch
+                kept = None
+                _log.exception("the configuration could not be taken over")
+
+    def _tell_faults(self, error: ConfigError) -> None:
+        self.faults = error.faults
+        for fault in error.faults:
+            _log.error("edited files were not taken over; the last good ones stay", fault=str(fault))
 
     def _apply(self, config: Config) -> None:
         """Take a new configuration over: functions first, then what calls them, then what starts that."""
@@ -227,29 +244,48 @@ def _function(binding: FunctionBinding) -> FunctionSpec:
     )
 
 
-# --- HTTP ---------------------------------------------------------------------------------------------
+# --- HTTP and signals ---------------------------------------------------------------------------------
 
 
 def bind(settings: Settings) -> socket.socket:
     """Take the address. Raises InvalidInput when it is taken or not allowed without a token."""
     host, port = settings.host, settings.port
-    if not host.startswith(LOOPBACK) and settings.api_token is None:
+    if not _is_loopback(host) and settings.api_token is None:
         raise InvalidInput(
-            f"listening on {host} lets other machines in, so a token is needed: set ETL_RUNNER_API_TOKEN, "
-            "or listen on 127.0.0.1"
+            f"listening on {host or 'every address'} lets other machines in, so a token is needed: set "
+            "ETL_RUNNER_API_TOKEN, or listen on 127.0.0.1"
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-    except OSError as error:
+        # At once: with SO_REUSEADDR a second daemon could bind too until one of them listens. Whoever
+        # connects before we are ready waits in the queue.
+        listener.listen(1024)
+    except (OSError, UnicodeError) as error:
         listener.close()
-        raise InvalidInput(
-            f"cannot listen on {host} port {port}: {error.strerror}; stop what uses it, or choose another "
-            "with --port (0 takes a free one)"
-        ) from error
+        why = getattr(error, "strerror", None) or str(error)
+        raise InvalidInput(f"cannot listen on {host} port {port}: {why}; {_remedy_of(error)}") from error
     return listener
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _remedy_of(error: Exception) -> str:
+    number = error.errno if isinstance(error, OSError) and not isinstance(error, socket.gaierror) else None
+    match number:
+        case errno.EADDRINUSE:
+            return "stop what uses it, or choose another with --port (0 takes a free one)"
+        case errno.EACCES:
+            return "ports below 1024 need a right that this user has not: choose another with --port"
+        case _:
+            return "give --host a name or address of this machine, such as 127.0.0.1"
 
 
 @contextmanager
@@ -265,49 +301,92 @@ def running(settings: Settings, config_dir: Path) -> Iterator[Service]:
         service.close()
 
 
-def _end_by_signal(end: Callable[[], None]) -> None:
-    """Let the first SIGTERM or Ctrl-C call `end`; the next one cuts the drain short.
+class Ending:
+    """Ctrl-C and SIGTERM: the first asks for the drain, the second ends the process at once.
 
-    uvicorn has handlers of its own while it serves, and raises the signal again once it has ended, for the
-    handlers that were there before: with Python's own that would kill us before the drain.
+    For the main thread. What is committed stays so however the process ends; what ran is handed out again.
     """
-    defaults: dict[int, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
-    def first(number: int, _frame: object) -> None:
-        signal.signal(number, defaults[number])
-        end()
+    def __init__(self) -> None:
+        # The one queue whose `put` a signal handler may call in the midst of the `get` that it interrupts.
+        self._news: SimpleQueue[None] = SimpleQueue()
+        self.asked = False
 
-    if threading.current_thread() is threading.main_thread():
-        for number in defaults:
-            signal.signal(number, first)
+    def watch(self) -> None:
+        """Take the signals over, for the rest of the process's life."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def ask(self) -> None:
+        """Ask for the end."""
+        self.asked = True
+        self._news.put(None)
+
+    def wait(self) -> None:
+        """Wait until the end is asked for."""
+        self._news.get()
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        if not self.asked:
+            self.ask()
+            return
+        try:
+            _log.warning("ended at once, as asked; what ran is handed out again at the next start")
+        finally:
+            os._exit(128 + number)
 
 
 def serve(settings: Settings, config_dir: Path) -> None:
     """Run the service until SIGTERM or Ctrl-C, then drain it. Raises EtlRunnerError when it cannot begin."""
+    ending = Ending()
+    ending.watch()
+    listener = bind(settings)
+    try:
+        with running(settings, config_dir) as service:
+            if not ending.asked:
+                _answer(service, listener, ending)
+            _log.info("draining; a second signal ends it at once", grace_seconds=settings.grace_seconds)
+    finally:
+        listener.close()
+    _log.info("stopped; what was not finished goes on at the next start")
+
+
+def _answer(service: Service, listener: socket.socket, ending: Ending) -> None:
+    """Answer HTTP until the end is asked for."""
     import uvicorn  # noqa: PLC0415 -- `etl-runner --help` need not pay for it
 
     from etl_runner.api.http import create_app  # noqa: PLC0415 -- brings Starlette
     from etl_runner.api.operations import Operations  # noqa: PLC0415 -- the same
 
-    listener = bind(settings)
-    try:
-        with running(settings, config_dir) as service:
-            operations = Operations(service)
-            app = create_app(operations, api_token=settings.api_token)
-            server = uvicorn.Server(
-                uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=3)
-            )
-            _end_by_signal(lambda: setattr(server, "should_exit", True))
-            host, port = listener.getsockname()[:2]
-            _log.info(
-                "ready",
-                url=f"http://{host}:{port}",
-                workflows=len(service.config.workflows),
-                schedules=len(service.config.schedules),
-                store=str(settings.store),
-            )
+    app = create_app(Operations(service), api_token=service.settings.api_token)
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            app.state.ends.release()  # else those who wait for an execution would hold up the end
+            await super().shutdown(sockets)
+
+    server = Server(
+        uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=3)
+    )
+
+    def run() -> None:
+        try:
             server.run(sockets=[listener])
-            _log.info("draining", grace_seconds=settings.grace_seconds)
-    finally:
-        listener.close()
-    _log.info("stopped; what was not finished goes on at the next start")
+        finally:
+            ending.ask()  # should it ever end by itself, nobody could reach us any more
+
+    # In a thread of its own uvicorn leaves the signals alone. In the main thread it would raise them again
+    # at its end, and SIGTERM would kill us before the drain.
+    thread = threading.Thread(target=run, name="http", daemon=True)
+    thread.start()
+    host, port = listener.getsockname()[:2]
+    _log.info(
+        "ready",
+        url=f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}",
+        workflows=len(service.config.workflows),
+        schedules=len(service.config.schedules),
+        store=str(service.settings.store),
+    )
+    ending.wait()
+    server.should_exit = True
+    thread.join()

@@ -4,6 +4,7 @@ The command line wins over the environment (`ETL_RUNNER_PORT=...`, nested names 
 `ETL_RUNNER_AWS__ENDPOINT_URL=...`), the environment over the file, the file over the defaults.
 """
 
+import os
 from collections.abc import Mapping
 from contextvars import ContextVar
 from pathlib import Path
@@ -16,11 +17,15 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from etl_runner.arn import DEFAULT_ACCOUNT, DEFAULT_REGION
 from etl_runner.aws import AwsAccess
-from etl_runner.config.faults import shape_faults
+from etl_runner.config.faults import near, shape_faults
 from etl_runner.config.yaml_source import decode, read_config_yaml
 from etl_runner.errors import ConfigError, Fault
 
 FILE_NAME: Final = "etl-runner.yaml"
+PREFIX: Final = "ETL_RUNNER_"
+
+OF_THE_CLIENT: Final = frozenset({"ETL_RUNNER_URL", "ETL_RUNNER_DEBUG"})
+"""Variables of the command line that are no settings of the service."""
 
 
 class AwsSettings(BaseModel):
@@ -85,7 +90,9 @@ class SettingsFile(BaseModel):
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
     port: int = Field(default=8083, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     api_token: SecretStr | None = Field(
-        default=None, description="Token that every request must bear. Needed to listen beyond this machine."
+        default=None,
+        min_length=1,
+        description="Token that every request must bear; needed to listen beyond this machine. Never shown.",
     )
     store: Path = Field(
         default=Path("var/etl-runner.db"), description="The SQLite file with everything that happened."
@@ -137,7 +144,14 @@ class _FileSource(PydanticBaseSettingsSource):
 class Settings(BaseSettings, SettingsFile):
     """The settings in force."""
 
-    model_config = SettingsConfigDict(env_prefix="ETL_RUNNER_", env_nested_delimiter="__", extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        # `ETL_RUNNER_API_TOKEN=` in a compose file means that there is none, not that it is empty.
+        env_ignore_empty=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -158,6 +172,7 @@ def load_settings(config_dir: Path, **given: Any) -> Settings:
     Raises ConfigError with every fault of the file (file:line:column) or of the environment (by name).
     """
     values = _read_file(config_dir / FILE_NAME)
+    _check_names(os.environ)
     token = _file_values.set(values)
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
@@ -172,11 +187,36 @@ def load_settings(config_dir: Path, **given: Any) -> Settings:
         _file_values.reset(token)
 
 
+def _check_names(environment: Mapping[str, str]) -> None:
+    """Refuse variables that look like settings and are none: a misspelt one would change nothing, silently.
+
+    pydantic does so itself below the first level (ETL_RUNNER_AWS__REGOIN).
+    """
+    known = {PREFIX + name.upper() for name in SettingsFile.model_fields}
+    given = [name.upper() for name in environment if name.upper().startswith(PREFIX)]
+    strangers = [name for name in given if name not in OF_THE_CLIENT and name.partition("__")[0] not in known]
+    if strangers:
+        raise ConfigError(
+            [
+                Fault(
+                    what=f"the variable {name} is no setting",
+                    remedy=near(name, known, f"the settings are listed in config/{FILE_NAME}"),
+                    code="unknown-setting",
+                )
+                for name in sorted(strangers)
+            ]
+        )
+
+
 def _fault_outside(detail: ErrorDetails) -> Fault:
+    # What was found is not shown: it may be a secret, also where the name beside it is misspelt.
     names = [str(part) for part in detail["loc"]]
+    unknown = detail["type"] == "extra_forbidden"
+    rule = detail["msg"].replace("should ", "must ").removeprefix("Input ")
+    what = "is unknown" if unknown else rule if rule.startswith("must ") else f"is not valid: {rule}"
     return Fault(
-        what=f"the setting {'.'.join(names)} {detail['msg'].lower()}, found {detail.get('input')!r}",
-        remedy=f"correct the option or the variable ETL_RUNNER_{'__'.join(names).upper()}",
+        what=f"the setting {'.'.join(names)} {what}",
+        remedy=f"correct the option or the variable {PREFIX}{'__'.join(names).upper()}",
         code="bad-setting",
     )
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from etl_runner.asl.document import Document, Node, kind_of
@@ -86,16 +86,21 @@ def _fault(model: type[BaseModel], root: Node, detail: ErrorDetails) -> Fault:
             what = f"the field {name!r} is missing"
             return root.source.fault(node.at, "missing-field", what, example, path=node.path)
         case _:
-            what, remedy = _wrong_value(node, last, detail, is_key=is_key)
+            what, remedy = _wrong_value(node, last, detail, is_key=is_key, hidden=_is_secret(model, path))
             return fault_at(node, what, remedy, "invalid-value", at_key=is_key)
 
 
-def _wrong_value(node: Node, name: str, detail: ErrorDetails, *, is_key: bool) -> tuple[str, str]:
+def _wrong_value(
+    node: Node, name: str, detail: ErrorDetails, *, is_key: bool, hidden: bool
+) -> tuple[str, str]:
     context: dict[str, Any] = detail.get("ctx", {})
     if is_key:
         return f"the name {name!r} cannot be used", _PATTERNS.get(context.get("pattern", ""), detail["msg"])
     # What stands in an environment may be a secret.
-    found = "not a string" if "environment" in node.path[:-1] else kind_of(node.value)
+    if "environment" in node.path[:-1]:
+        found = "not a string"
+    else:
+        found = "not a usable string" if hidden else kind_of(node.value)
     subject = f"the field {name!r} is {found}" if name and not name.isdecimal() else f"this is {found}"
     wanted = _WANTED.get(detail["type"])
     if wanted == "true or false" and str(node.value).lower() in _TEXT_IS_NO_BOOLEAN:
@@ -139,6 +144,12 @@ def _model_at(model: type[BaseModel], path: Sequence[str | int]) -> type[BaseMod
         else:
             return None
     return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else None
+
+
+def _is_secret(model: type[BaseModel], path: Sequence[str | int]) -> bool:
+    parent = _model_at(model, path[:-1])
+    field = parent.model_fields.get(str(path[-1])) if parent is not None and path else None
+    return field is not None and SecretStr in {field.annotation, *get_args(field.annotation)}
 
 
 def _fields_at(model: type[BaseModel], path: Sequence[str | int]) -> set[str]:
