@@ -74,8 +74,12 @@ def _times(state: Json) -> str:
     entered = state.get("entered", 0)
     parts = [f"{entered}x" if entered > 1 else ""]
     names = ("failed", "caught", "retries") if entered > 1 else ("retries",)
-    parts += [f"{state[name]} {name}" for name in names if state.get(name)]
+    parts += [_counted(state[name], name) for name in names if state.get(name)]
     return ", ".join(part for part in parts if part)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} retry" if number == 1 and what == "retries" else f"{number} {what}"
 
 
 def _why(state: Json) -> str:
@@ -176,7 +180,7 @@ def follow(client: Client, arn: str, *, name: str, timeout_s: float | None, as_j
     """Watch an execution to its end, show it, and leave with the exit code of how it ended."""
     again = f"etl-runner executions wait {quote(name)}"
     try:
-        view = watch(client, arn, timeout_s)
+        view = watch(client, arn, timeout_s, name=name)
     except exits.Unreachable:
         output.note(f"the execution goes on when the service does; watch it again with: {again}")
         raise

@@ -97,26 +97,36 @@ class LiveReporter:
     def __init__(self, title: str) -> None:
         self._title = title
         self._begun = time.monotonic()
-        self._live = Live(console=output.console(stderr=True), transient=True, refresh_per_second=4)
+        self._lines: list[str] = []
+        self._live = Live(
+            get_renderable=self._drawing,
+            console=output.console(stderr=True),
+            transient=True,
+            refresh_per_second=4,
+        )
         self._live.start()
 
     def show(self, lines: list[str]) -> None:
-        """Draw."""
-        spent = output.lasted(time.monotonic() - self._begun)
-        self._live.update(Text("\n".join([f"{self._title}  {spent}", *(f"  {line}" for line in lines)])))
+        """Draw it with the next refresh."""
+        self._lines = [f"  {output.clean(line)}" for line in lines]
+
+    def _drawing(self) -> Text:
+        whole = int(time.monotonic() - self._begun)
+        spent = f"{whole} s" if whole < 60 else output.lasted(whole)
+        return Text("\n".join([f"{self._title}  {spent}", *self._lines]))
 
     def close(self) -> None:
         """Wipe the drawing."""
         self._live.stop()
 
 
-def watch(client: Client, execution: str, timeout_s: float | None) -> Json:
+def watch(client: Client, execution: str, timeout_s: float | None, *, name: str) -> Json:
     """The execution as it stands at its end, or when the time has passed (still RUNNING then).
 
     Raises NotFound, and Unreachable when the service stays away.
     """
     until = None if timeout_s is None else time.monotonic() + timeout_s
-    title = f"{execution} is running"
+    title = f"{name} is running"
     reporter: Reporter = LiveReporter(title) if sys.stderr.isatty() else PlainReporter()
     step_s = FIRST_STEP_S
     try:

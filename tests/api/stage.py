@@ -136,7 +136,10 @@ class Stage:
 @contextmanager
 def served(stage: Stage, token: str | None = None) -> Iterator[str]:
     """The stage behind a real HTTP server on a free port; gives its URL."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    # With its protocol named, as the daemon does: asyncio turns Nagle's delay off by that alone.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(128)
     app = create_app(stage.operations, api_token=token)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none", lifespan="off"))
     # The socket listens already: whoever connects before the server is up waits in its queue.

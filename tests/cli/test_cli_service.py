@@ -74,7 +74,7 @@ def test_waiting_too_long_ends_with_124_and_says_how_to_go_on() -> None:
 
 
 def test_ctrl_c_while_waiting_ends_with_130_and_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("etl_runner.cli.shown.watch", interrupted)
