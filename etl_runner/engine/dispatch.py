@@ -139,7 +139,13 @@ class Dispatcher:
 
     def log(self, line: LogLine) -> None:
         """Write a task's line to our log."""
-        _log.info(line.text, execution=line.execution_arn, state=line.state_name, stream=line.stream)
+        _log.info(
+            line.text,
+            execution=line.execution_arn,
+            state=line.state_name,
+            token=line.token,
+            stream=line.stream,
+        )
 
     def progress(self, progress: Progress) -> None:
         """Keep the latest progress of a task that is still open; it is a sign of life too."""

@@ -142,6 +142,8 @@ class Engine:
         future: Future[Status] = Future()
         with self._ends_lock:
             self._ends[execution_id].append(future)
+        if self._cache.peek(execution_id) is not None:
+            return future  # it leaves the memory before its end is told, so this end is still to be told
         row = self._store.execution(execution_id)
         if row is None:
             with self._ends_lock:
@@ -330,6 +332,8 @@ class Engine:
         """It is on the disk: hand out, take back, answer."""
         self.turns += 1
         self._map_runs.committed()
+        for request, started in turn.started:
+            settle(request.done, started)
         for live in turn.touched.values():
             fresh, live.fresh = live.fresh, []
             live.new = False
@@ -340,8 +344,6 @@ class Engine:
             self._timers.set(live.id, live.kept_wake_ms)
             if live.machine.status is not Status.RUNNING:
                 self._ended(live)
-        for request, started in turn.started:
-            settle(request.done, started)
         for request, error in turn.refused:
             refuse(request, error)
         for knock, led_to_facts in turn.answers:

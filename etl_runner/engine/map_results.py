@@ -27,9 +27,13 @@ def gather(store: Store, aws: AwsAccess, row: MapRunRow, plan: Json) -> Json:
             f"the ResultWriter has the Resource {writer['resource']}; it takes arn:aws{PUT_OBJECT}",
         )
     bucket, prefix = _place(writer["parameters"])
-    return write_results(
-        bucket, prefix, row.arn, _results(store, row), config=writer["config"], s3=aws.client("s3")
-    )
+    try:
+        return write_results(
+            bucket, prefix, row.arn, _results(store, row), config=writer["config"], s3=aws.client("s3")
+        )
+    except StatesError as error:
+        # Whatever S3 says ("S3.NoSuchBucket"), the state fails by the one name that AWS documents for it.
+        raise StatesError(RESULT_WRITER_FAILED, str(error)) from error
 
 
 def _place(parameters: Json) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from sqlalchemy import Connection, Engine, and_, func, literal_column, or_, select
+from sqlalchemy import Connection, Engine, and_, func, literal_column, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DatabaseError, DataError, NotSupportedError, ProgrammingError
 
@@ -79,7 +79,8 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreUnavailable(
-                f"the folder of the store {path} cannot be made: {error.strerror}"
+                f"the folder of the store {path} cannot be made ({error.strerror}); name another place, or "
+                "give the service's user the right to write there"
             ) from error
         self._file_lock = StoreLock(path)
         try:
@@ -163,12 +164,15 @@ class Store:
 
     def executions_by_name(self, names: Sequence[tuple[str, str]]) -> list[ExecutionRow]:
         """The executions that already have one of these (state machine ARN, name)."""
-        if not names:
-            return []
-        wanted = or_(
-            *(and_(t.Execution.state_machine_arn == arn, t.Execution.name == name) for arn, name in names)  # type: ignore[arg-type]
-        )
-        return self._executions(wanted)
+        by_machine: dict[str, list[str]] = {}
+        for arn, name in names:
+            by_machine.setdefault(arn, []).append(name)
+        found: list[ExecutionRow] = []
+        for arn, of_machine in by_machine.items():
+            # One statement whatever the number of names, so that SQLAlchemy need not make it anew.
+            wanted = and_(t.Execution.state_machine_arn == arn, t.Execution.name.in_(of_machine))  # type: ignore[arg-type, attr-defined]
+            found.extend(self._executions(wanted))
+        return found
 
     def pages(self, execution_id: int) -> list[tuple[int, list[Fact]]]:
         """All facts of an execution, as `(at_ms, facts)` in order."""
