@@ -5,6 +5,13 @@ import sys
 from typing import Any, Literal
 
 import structlog
+from structlog.typing import EventDict
+
+
+def _head_first(_logger: object, _method: str, fields: EventDict) -> EventDict:
+    """When, how grave, from where and what, and then the rest: the order in which a line is read."""
+    head = {name: fields.pop(name) for name in ("timestamp", "level", "logger", "event") if name in fields}
+    return {**head, **fields}
 
 
 def configure_logging(level: str, style: Literal["auto", "text", "json"]) -> None:
@@ -31,7 +38,8 @@ def configure_logging(level: str, style: Literal["auto", "text", "json"]) -> Non
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    exceptions: list[Any] = [] if as_text else [structlog.processors.format_exc_info]
+    # As text, the renderer formats exceptions and places the fields itself.
+    exceptions: list[Any] = [] if as_text else [structlog.processors.format_exc_info, _head_first]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -51,5 +59,6 @@ def configure_logging(level: str, style: Literal["auto", "text", "json"]) -> Non
         "apscheduler",
         "httpx",
         "httpcore",
+        "uvicorn",
     ):
         logging.getLogger(noisy).setLevel(logging.WARNING)

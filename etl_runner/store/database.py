@@ -50,6 +50,8 @@ def unavailable(error: DatabaseError, path: Path | str = "") -> StoreUnavailable
         remedy = "the file or its folder is read-only: give the service's user the right to write"
     elif "locked" in lower or "busy" in lower:
         remedy = "another process holds it: stop that one, or give each its own file"
+    elif "unable to open" in lower and Path(path).is_dir():
+        remedy = "it is a folder: name a file in it"
     elif "unable to open" in lower:
         remedy = "check that the folder exists and that the service's user may write there"
     elif "not a database" in lower or "malformed" in lower:
