@@ -50,5 +50,7 @@ def _answer(operations: Operations, command: Mapping[str, Any]) -> Any:
         case {"wait": workflow, "within_s": within_s}:
             listed = operations.list_executions(workflow=workflow)["executions"]
             return [operations.wait(one["executionArn"], within_s) for one in listed]
+        case {"written": execution}:
+            return operations.written(execution, limit=1_000)["objects"]
         case _:
             raise AssertionError(command)

@@ -155,6 +155,9 @@ def test_a_second_run_of_a_date_changes_nothing_and_gives_the_same_report(
     assert second["output"] == first["output"]
     assert (of_day(raw, "2026-03-01"), of_day(resources, "2026-03-01")) == stored
     assert all(len(versions) == 1 for bucket in stored for versions in bucket.values())
+    recorded = running.operations.written(second["executionArn"], limit=1_000)["objects"]
+    assert {one["key"]: [one["versionId"]] for one in recorded} == stored[0] | stored[1]
+    assert all(one["unchanged"] for one in recorded)
     assert {name: sources.served[name, 200] - gets[name, 200] for name in FEW} == dict.fromkeys(
         FEW, 1
     )  # HEAD

@@ -47,6 +47,7 @@ from workflows.ebs_snapshot_rotation import ec2 as snaps
 pytestmark = [pytest.mark.crash, pytest.mark.slow]
 
 DAY = "2026-03-09"
+ELSEWHERE = "eu-west-1"
 BEFORE, AFTER = False, True
 """Whether the request that kills is passed on."""
 
@@ -120,6 +121,15 @@ def objects(stored: Stored, *, besides: dict[str, str] | None = None) -> dict[st
     return {named(key): named(stored.bytes(key).decode("latin-1")) for key in versions}
 
 
+def versions_in(recorded: list[dict[str, Any]]) -> dict[str, list[str]]:
+    """The versions that an execution says it wrote or found, by key."""
+    found: dict[str, list[str]] = {}
+    for one in recorded:
+        if one["versionId"] not in found.setdefault(one["key"], []):
+            found[one["key"]].append(one["versionId"])
+    return found
+
+
 @pytest.fixture
 def seeded(moto_access: AwsAccess) -> DemoStores:
     return seed_stores(moto_access, prefix=f"kill-{uuid.uuid4().hex[:8]}")
@@ -159,6 +169,7 @@ def test_a_daily_import_killed_six_times_ends_with_the_objects_of_an_undisturbed
         run.kill_at(f"{resources}/resources/", AFTER)
         run.kill_at(f"{resources}/_runs/", AFTER)
         ended = run.ended("daily_import")
+        recorded = run.child.ask(written=ended["executionArn"])
 
     s3 = moto_access.client("s3")
     kept = Stored(s3, seeded.raw_bucket)
@@ -175,6 +186,7 @@ def test_a_daily_import_killed_six_times_ends_with_the_objects_of_an_undisturbed
     assert objects(kept).keys() == set(kept.keys())
     assert ended["output"] | {"report": None} == reference["output"] | {"report": None}
     assert run.child.starts == 7
+    assert versions_in(recorded) == kept.versions() | Stored(s3, seeded.resources_bucket).versions()
 
 
 def test_an_export_killed_seven_times_ends_with_the_lists_of_an_undisturbed_one(
@@ -195,6 +207,7 @@ def test_an_export_killed_seven_times_ends_with_the_lists_of_an_undisturbed_one(
             run.kill_at(f"{bucket}/weekly_output/", AFTER, after=1)
             run.kill_at("Action=Publish", BEFORE)
             ended = run.ended("subscriber_export")
+            recorded = run.child.ask(written=ended["executionArn"])
     posted = zuora.posted
     messages = told(moto_access, seeded)
 
@@ -207,6 +220,7 @@ def test_an_export_killed_seven_times_ends_with_the_lists_of_an_undisturbed_one(
     )
 
     assert (posted, run.child.starts) == (1, 8)
+    assert versions_in(recorded) == Stored(s3, seeded.export_bucket).versions()
     assert found == expected
     assert len(expected) > 3 + 2 * 7
     assert [(one["name"], one["rows"], one["outcome"]) for one in ended["output"]["lists"]] == [
@@ -217,40 +231,32 @@ def test_an_export_killed_seven_times_ends_with_the_lists_of_an_undisturbed_one(
     assert message["Message"] == told_without_kills["Message"]
 
 
-def test_a_rotation_killed_between_its_changes_makes_each_of_them_once(
+def test_a_rotation_and_the_weekly_snapshots_killed_between_their_changes_make_each_of_them_once(
     moto_access: AwsAccess, seeded: DemoStores, tmp_path: Path
 ) -> None:
     ec2 = moto_access.client("ec2", "us-east-1")
     volume = make_volume(ec2)
     old = make_old_snapshots(ec2, volume, KEPT + 3)
     snapshot = make_snapshot(ec2, volume)
+    there = moto_access.client("ec2", ELSEWHERE)
+    volumes = [make_volume(there, zone=f"{ELSEWHERE}a") for _ in range(3)]
+    weekly, given = "ebs_snapshot_rotation-weekly-create", {"date": "2026-11-22", "region": ELSEWHERE}
     with killing(tmp_path, moto_access, seeded.environment()) as run:
         run.child.ask(put=created(snapshot, volume))
         run.kill_at("Action=CreateTags", AFTER)
         # Copying and deleting go side by side: one copy and four snapshots to delete.
         run.kill_at("Action=(CopySnapshot|DeleteSnapshot)", AFTER)
         run.kill_at("Action=(CopySnapshot|DeleteSnapshot)", BEFORE)
-        ended = run.ended("ebs_snapshot_rotation")
+        rotated = run.ended("ebs_snapshot_rotation")
+        write_schedule(run.child.config_dir, "weekly", weekly, given, in_a_moment())
+        run.kill_at("Action=CreateSnapshot", AFTER)
+        created_weekly = run.ended(weekly)
 
-    assert run.child.starts == 4
-    assert ended["output"]["failed"] == ended["output"]["inUse"] == []
+    assert run.child.starts == 5
+    assert rotated["output"]["failed"] == rotated["output"]["inUse"] == []
     assert {*of_volume(moto_access, volume)} == {*old[4:], snapshot}
     copies = of_volume(moto_access, volume, DR).values()
     assert [one.tags[snaps.SOURCE_SNAPSHOT] for one in copies] == [snapshot]
-
-
-def test_the_weekly_snapshots_killed_in_the_middle_are_one_per_volume(
-    moto_access: AwsAccess, seeded: DemoStores, tmp_path: Path
-) -> None:
-    region = "eu-west-1"
-    ec2 = moto_access.client("ec2", region)
-    volumes = [make_volume(ec2, zone=f"{region}a") for _ in range(3)]
-    workflow, given = "ebs_snapshot_rotation-weekly-create", {"date": "2026-11-22", "region": region}
-    with killing(tmp_path, moto_access, seeded.environment()) as run:
-        write_schedule(run.child.config_dir, "weekly", workflow, given, in_a_moment())
-        run.kill_at("Action=CreateSnapshot", AFTER)
-        ended = run.ended(workflow)
-
-    found = snaps.snapshots(ec2, {"volume-id": volumes})
+    assert created_weekly["output"]["failed"] == []
+    found = snaps.snapshots(there, {"volume-id": volumes})
     assert sorted(one.volume_id for one in found) == sorted(volumes)
-    assert ended["output"]["failed"] == []
