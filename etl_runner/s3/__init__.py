@@ -5,8 +5,18 @@ Task functions import from here: `from etl_runner.s3 import read_chunk, put_vers
 
 from etl_runner.s3.connection import client
 from etl_runner.s3.read import open_chunk, read_chunk
+from etl_runner.s3.stream import open_object
 from etl_runner.s3.versions import Receipt
-from etl_runner.s3.write import put_versioned
+from etl_runner.s3.write import note_found, put_versioned
 from etl_runner.s3.writer import VersionedWriter
 
-__all__ = ["Receipt", "VersionedWriter", "client", "open_chunk", "put_versioned", "read_chunk"]
+__all__ = [
+    "Receipt",
+    "VersionedWriter",
+    "client",
+    "note_found",
+    "open_chunk",
+    "open_object",
+    "put_versioned",
+    "read_chunk",
+]

@@ -19,6 +19,7 @@ from etl_runner.s3.connection import client
 from etl_runner.s3.failures import ATTEMPTS, Failure, failure_of, pause
 from etl_runner.s3.versions import (
     REPLACED,
+    SHA256,
     Content,
     Current,
     Receipt,
@@ -59,6 +60,27 @@ def put_versioned(
     receipt = publish(s3 if s3 is not None else client(), target, data, if_version)
     note_written(receipt.as_json())
     return receipt
+
+
+def note_found(bucket: str, key: str, head: Mapping[str, Any]) -> None:
+    """Note an object that a task found and takes for its output, as a write that made no version.
+
+    For tasks that look before they fetch what they would write. `head` is HeadObject's answer. Without the
+    note, an object whose writer was killed before it could tell of it would be on no record.
+    """
+    metadata = head.get("Metadata", {})
+    note_written(
+        {
+            "Bucket": bucket,
+            "Key": key,
+            "VersionId": head.get("VersionId"),
+            "ETag": head["ETag"],
+            "Bytes": head["ContentLength"],
+            "Sha256": metadata.get(SHA256),
+            "ReplacedVersionId": None,
+            "Unchanged": True,
+        }
+    )
 
 
 def publish(s3: Any, target: Target, body: bytes, if_version: str | None) -> Receipt:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import httpx
 from botocore.exceptions import ClientError
 
-from etl_runner.s3 import VersionedWriter, client
+from etl_runner.s3 import VersionedWriter, client, note_found
 from workflows.daily_import.errors import (
     IncompleteDownload,
     ServiceUnavailable,
@@ -78,6 +78,7 @@ def _present(bucket: str, key: str, remote: Remote) -> dict[str, Any] | None:
         raise
     if head["Metadata"].get("src-etag") != remote.tag:
         return None
+    note_found(bucket, key, head)
     return _told(bucket, key, head.get("VersionId"), head["ETag"], head["ContentLength"])
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from etl_runner.s3 import VersionedWriter, client
+from etl_runner.s3 import VersionedWriter, client, note_found
 from workflows.subscriber_export import zuora
 from workflows.subscriber_export.queries import queries_for
 from workflows.subscriber_export.settings import private
@@ -70,6 +70,7 @@ def fetch_file(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
             raise
     else:
+        note_found(bucket, key, head)
         return _told(file, bucket, key, head.get("VersionId"), head["ETag"], head["ContentLength"])
     size = 0
     with (
