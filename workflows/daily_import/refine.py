@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from etl_runner.errors import StatesError
 from etl_runner.jsontypes import dumps, loads
-from etl_runner.s3 import client, put_versioned, read_chunk
+from etl_runner.s3 import open_object, put_versioned, read_chunk
 from workflows.daily_import.errors import InvalidConfiguration, UnreadableFile
 from workflows.daily_import.transform import KINDS, VERSION, RowRejected
 
@@ -41,10 +41,10 @@ def refine_whole(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         raise UnreadableFile(
             f"{raw['key']} is a JSON array of {raw['bytes']} bytes; beyond {WHOLE_LIMIT_BYTES} ask for NDJSON"
         )
-    pinned = {"VersionId": raw["versionId"]} if raw["versionId"] else {}
-    answer = client().get_object(Bucket=raw["bucket"], Key=raw["key"], IfMatch=raw["etag"], **pinned)
+    with open_object(raw["bucket"], raw["key"], version_id=raw["versionId"], decompress=False) as stream:
+        text = stream.read()
     try:
-        rows = loads(answer["Body"].read())
+        rows = loads(text)
     except ValueError as error:
         raise UnreadableFile(f"{raw['key']} is not JSON: {error}") from error
     if not isinstance(rows, list):
