@@ -10,6 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import true
+
 from etl_runner.arn import state_machine_arn
 from etl_runner.aws import AwsAccess
 from etl_runner.clock import Clock, ManualClock
@@ -166,8 +168,10 @@ class World:
         if self.damaged:
             return
         held = {live.id: live for live in self.engine._cache}
-        for row in self.rows():
-            pages = self.store.pages(row.id)
+        rows = self.rows()
+        kept = self.store._pages_of([row.id for row in rows])
+        for row in rows:
+            pages = kept[row.id]
             assert lint(pages) == []
 
             machine = fold(pages)
@@ -243,9 +247,7 @@ class World:
         return found
 
     def rows(self) -> list[ExecutionRow]:
-        return [
-            self.row(execution_id) for (execution_id,) in self.sql("SELECT id FROM execution ORDER BY id")
-        ]
+        return sorted(self.store._executions(true()), key=lambda row: row.id)
 
     def status(self, execution_id: int) -> Status:
         return Status(self.row(execution_id).status)
