@@ -1,5 +1,7 @@
 # Build: docker build -t etl-runner .
-# Run:   docker run --init -p 8083:8083 -v etl-runner-data:/srv/etl-runner/var etl-runner
+# Run:   docker run --init -p 8083:8083 -v etl-runner-data:/srv/etl-runner/var \
+#            -e ETL_RUNNER_API_TOKEN=... etl-runner
+#        It listens beyond its container, so it asks for a token, which clients bear too.
 #        --init reaps what killed workers leave behind; `docker stop -t 60` leaves the drain its time.
 
 # The version that constraints.txt was tested with.
