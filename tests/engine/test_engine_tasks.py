@@ -7,6 +7,7 @@ import pytest
 
 from etl_runner.engine import dispatch, turn
 from etl_runner.engine.timers import HORIZON_MS
+from etl_runner.errors import StoreUnavailable
 from etl_runner.machine import decide as machine_room
 from etl_runner.machine import facts as f
 from etl_runner.machine import stimuli as s
@@ -423,6 +424,35 @@ def test_a_fault_in_the_middle_of_a_turn_keeps_what_came_before(
 
     assert [fact.output for fact in world.facts(run, f.TaskSucceeded)] == ["sound"]
     assert world.status(run) is Status.FAILED
+
+
+def test_a_machine_that_broke_down_is_not_used_again_though_it_cannot_be_loaded_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide, pages = machine_room.decide, world.store.pages
+    faults = [0]
+
+    def faulty(definition: Any, machine: Any, stimulus: s.Stimulus, *more: Any) -> list[f.Fact]:
+        if isinstance(stimulus, s.TaskSuccess) and not faults[0]:
+            faults[0] += 1
+            machine.frames.clear()
+            raise ZeroDivisionError
+        return decide(definition, machine, stimulus, *more)
+
+    def unreadable(_execution_id: int) -> Any:
+        world.store.pages = pages  # type: ignore[method-assign]
+        raise StoreUnavailable("for a moment")
+
+    monkeypatch.setattr(turn, "decide", faulty)
+    world.script.default = never
+    run = world.start(chain("A"))
+    world.store.pages = unreadable  # type: ignore[method-assign]
+    world.script.succeed(world.script.invocations[0], "sound")
+    with pytest.raises(StoreUnavailable):
+        world.engine.step()
+    world.drive()
+
+    assert world.output(run) == "sound"
 
 
 def test_an_answer_that_cannot_be_written_ends_its_execution_instead_of_hanging_it(world: World) -> None:
