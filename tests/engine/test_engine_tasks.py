@@ -446,7 +446,7 @@ def test_a_machine_that_broke_down_is_not_used_again_though_it_cannot_be_loaded_
     monkeypatch.setattr(turn, "decide", faulty)
     world.script.default = never
     run = world.start(chain("A"))
-    world.store.pages = unreadable  # type: ignore[method-assign]
+    world.store.pages = unreadable  # type: ignore[method-assign, assignment]
     world.script.succeed(world.script.invocations[0], "sound")
     with pytest.raises(StoreUnavailable):
         world.engine.step()
