@@ -11,6 +11,12 @@ ATTEMPTS: Final = 6
 """How often in a row one thing is tried that fails for a reason that may pass."""
 
 _PASSING_CODES: Final = frozenset({"SlowDown", "RequestTimeout", "Throttling"})
+_DENIED: Final = (
+    "S3 refuses it and does not say why, as always to HeadObject; check the access key, its secret and its "
+    "rights to this bucket."
+)
+"""An answer to HEAD has no body, and so botocore knows no more of it than its status."""
+
 _CONFLICT_STATUSES: Final = frozenset({409, 412})
 
 
@@ -70,13 +76,15 @@ def _answer(response: object) -> Failure:
     assert isinstance(response, dict)
     error = response.get("Error", {})
     metadata = response.get("ResponseMetadata", {})
-    code = str(error.get("Code", "Unknown"))
+    code, message = str(error.get("Code", "Unknown")), str(error.get("Message", ""))
     status = metadata.get("HTTPStatusCode")
     if status is None:
         status = int(code) if code.isdigit() else 500
+    if code == "403":
+        code, message = "AccessDenied", _DENIED
     return Failure(
         code=code,
-        message=str(error.get("Message", "")),
+        message=message,
         status=int(status),
         request_id=str(metadata.get("RequestId", "")),
         passing=int(status) >= 500 or int(status) == 429 or code in _PASSING_CODES,

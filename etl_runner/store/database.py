@@ -46,6 +46,11 @@ def unavailable(error: DatabaseError, path: Path | str = "") -> StoreUnavailable
     lower = text.lower()
     if "full" in lower:
         remedy = "the disk is full: free some space; work goes on by itself"
+    elif "i/o error" in lower:
+        remedy = (
+            "the disk fails, or a quota or limit is reached: look at the system's log; work goes on by itself "
+            "once it can be written to"
+        )
     elif "readonly" in lower or "read-only" in lower:
         remedy = "the file or its folder is read-only: give the service's user the right to write"
     elif "locked" in lower or "busy" in lower:
@@ -65,7 +70,6 @@ def _set_up(connection: sqlite3.Connection, _record: Any) -> None:
     # SQLAlchemy sends BEGIN itself (below); the driver must not.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")  # a commit is on the disk before it is acknowledged
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA temp_store=MEMORY")
@@ -90,13 +94,16 @@ def _migrate(engine: Engine, path: Path) -> None:
                 f"the store {path} cannot be used: it is a database of something else (it has the tables "
                 f"{', '.join(present[:5])}); name another file"
             )
-    if found == HEAD:
-        return
     if found is not None and found not in REVISIONS:
         raise StoreTooNew(
             f"the store {path} has schema {found}, which this release does not know (its newest is {HEAD}); "
             "run the release that wrote it or a newer one, or name another file"
         )
+    with engine.connect() as connection:
+        # Kept in the file, so that once is enough; and not before the file is known to be ours.
+        connection.connection.execute("PRAGMA journal_mode=WAL")
+    if found == HEAD:
+        return
     # Alembic takes a tenth of a second to import and is needed only here.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
