@@ -48,8 +48,8 @@ def unavailable(error: DatabaseError, path: Path | str = "") -> StoreUnavailable
         remedy = "the disk is full: free some space; work goes on by itself"
     elif "i/o error" in lower:
         remedy = (
-            "the disk fails, or a quota or limit is reached: look at the system's log; work goes on by itself "
-            "once it can be written to"
+            "the disk fails, or a quota or limit is reached: look at the system's log; work goes on by "
+            "itself once it can be written to"
         )
     elif "readonly" in lower or "read-only" in lower:
         remedy = "the file or its folder is read-only: give the service's user the right to write"

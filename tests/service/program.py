@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -143,7 +142,10 @@ class Refusal:
 class Daemon:
     """A running `etl-runner serve --json` in a process group of its own."""
 
-    def __init__(self, at: Installation, *options: str, port: int | None = 0, **environment: str) -> None:
+    def __init__(
+        self, at: Installation, *options: str, port: int | None = 0, env: Mapping[str, str] | None = None
+    ) -> None:
+        environment = env or {}
         self.at = at
         self.log_file = at.folder / "log"
         self.seen = self.log_file.stat().st_size if self.log_file.exists() else 0
@@ -158,11 +160,10 @@ class Daemon:
                 start_new_session=True,
             )
         self.pid = self.process.pid
-        until(lambda: self.find("ready") or self.ended, "the service is ready")
+        until(lambda: '"ready"' in self.text() or self.ended, "the service is ready")
         if self.ended:
             pytest.fail(f"the service ended with {self.process.returncode}: {self.text()}")
         self.url: str = self.find("ready")[0]["url"]
-        self.token = environment.get("ETL_RUNNER_API_TOKEN")
         self._children: list[psutil.Process] = []
 
     @property
@@ -212,12 +213,12 @@ class Daemon:
     def run(self, workflow: str, given: Any = None) -> dict[str, Any]:
         return self.outcome(self.start(workflow, given))
 
-    def cli(self, *arguments: str, **environment: str) -> Refusal:
+    def cli(self, *arguments: str, env: Mapping[str, str] | None = None) -> Refusal:
         """Run the command line against it, as another process."""
         done = subprocess.run(
             [*PROGRAM, *arguments],
             cwd=self.at.folder,
-            env=self.at.environment({"ETL_RUNNER_URL": self.url, **environment}),
+            env=self.at.environment({"ETL_RUNNER_URL": self.url, **(env or {})}),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -227,6 +228,10 @@ class Daemon:
         return Refusal(done.returncode, done.stderr, done.stdout)
 
     # --- ending it ----------------------------------------------------------------------------------------
+
+    def note_children(self) -> None:
+        """Remember what it has started: `code` looks whether that is gone."""
+        self._children = self.workers()
 
     def interrupt(self) -> None:
         """Ctrl-C, as a terminal sends it: to the whole foreground group."""
@@ -238,7 +243,7 @@ class Daemon:
         return found
 
     def signal(self, number: signal.Signals) -> None:
-        self._children = self.workers()
+        self.note_children()
         os.kill(self.pid, number)
 
     def code(self) -> int:
@@ -262,9 +267,11 @@ class Daemon:
 
 
 @contextmanager
-def serving(at: Installation, *options: str, port: int | None = 0, **environment: str) -> Iterator[Daemon]:
+def serving(
+    at: Installation, *options: str, port: int | None = 0, env: Mapping[str, str] | None = None
+) -> Iterator[Daemon]:
     """A daemon that is ended with the block, if the test has not ended it; its log has no traceback."""
-    daemon = Daemon(at, *options, port=port, **environment)
+    daemon = Daemon(at, *options, port=port, env=env)
     try:
         yield daemon
         if not daemon.ended:
@@ -275,8 +282,3 @@ def serving(at: Installation, *options: str, port: int | None = 0, **environment
             os.killpg(daemon.pid, signal.SIGKILL)
             daemon.process.wait()
     assert "Traceback" not in daemon.text(), daemon.text()
-
-
-def last_line(text: str) -> str:
-    """The last line of a text, without what colours it."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", text.strip().splitlines()[-1])

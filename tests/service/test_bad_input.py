@@ -226,7 +226,7 @@ def keys(access_key_id: str, secret: str, url: str) -> dict[str, str]:
 
 def test_a_missing_bucket_fails_the_task_by_its_name(installation: Installation, seaweedfs_url: str) -> None:
     aws_workflows(installation)
-    with serving(installation, **keys(ACCESS_KEY_ID, SECRET_ACCESS_KEY, seaweedfs_url)) as daemon:
+    with serving(installation, env=keys(ACCESS_KEY_ID, SECRET_ACCESS_KEY, seaweedfs_url)) as daemon:
         shown = {name: daemon.run(f"s3-{name}") for name in ("call", "read", "write")}
         after = daemon.run("jobs-work")
 
@@ -246,7 +246,7 @@ def test_wrong_credentials_fail_the_task_and_the_secret_is_nowhere(
 ) -> None:
     aws_workflows(installation)
     given = keys(ACCESS_KEY_ID if known else "AKIDNOBODY", SECRET, seaweedfs_url)
-    with serving(installation, **given) as daemon:
+    with serving(installation, env=given) as daemon:
         shown = {name: daemon.run(f"s3-{name}") for name in ("call", "read", "write")}
         seen = [json.dumps(shown)]
         for each in shown.values():
