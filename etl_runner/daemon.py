@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Final
 
 import structlog
 
@@ -42,9 +41,6 @@ from etl_runner.tasks.threads import ThreadFunctions
 from etl_runner.tasks.workers import WorkerPool
 
 _log = structlog.get_logger("service")
-
-MAP_RESOURCES: Final = ("arn:aws:states:::s3:getObject", "arn:aws:states:::s3:putObject")
-"""What ItemReader and ResultWriter of a Distributed Map may name."""
 
 
 class Service:
@@ -125,13 +121,10 @@ class Service:
             self.settings.workflows,
             check_expression=parse_expression,
             check_pattern=compile_pattern,
-            check_resource=self._check_resource,
+            check_resource=self.router.accepts,
             account=self.settings.account,
             region=self.settings.region,
         )
-
-    def _check_resource(self, resource: str) -> str | None:
-        return None if resource in MAP_RESOURCES else self.router.accepts(resource)
 
     def _reload(self) -> None:
         kept: Config | None = None  # good, and not taken over yet: the store could not keep it

@@ -61,10 +61,14 @@ def _lint_path(path: Path, beside: Path | None, into: Findings) -> None:
     elif _is_workflows(path):
         folders = [folder for folder in sorted(path.iterdir()) if _is_workflow(folder)]
         _lint_workflows(folders, path, into, only=path)
+    elif _is_project(path):
+        for part in ("workflows", "config"):
+            _lint_path(path / part, beside, into)
     else:
         raise InvalidInput(
             f"there is nothing to look at in {path}: it is no folder of a workflow (*.asl.json, *.asl.yaml), "
-            "of workflows, or of a configuration (schedules/, rules/, etl-runner.yaml)"
+            "of workflows, of a configuration (schedules/, rules/, etl-runner.yaml), or of a project "
+            "(workflows/ and config/)"
         )
 
 
@@ -143,6 +147,10 @@ def _is_config(path: Path) -> bool:
     return path.is_dir() and (
         (path / FILE_NAME).exists() or any((path / kind).is_dir() for kind in CONFIG_KINDS)
     )
+
+
+def _is_project(path: Path) -> bool:
+    return _is_workflows(path / "workflows") and _is_config(path / "config")
 
 
 def _is_workflow(path: Path) -> bool:

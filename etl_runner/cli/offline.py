@@ -2,7 +2,6 @@
 
 import heapq
 from pathlib import Path
-from typing import Final
 
 from etl_runner.aws import AwsAccess
 from etl_runner.clock import to_iso
@@ -13,10 +12,8 @@ from etl_runner.jsontypes import Json
 from etl_runner.schedule.expressions import parse_expression
 from etl_runner.schedule.patterns import compile_pattern
 from etl_runner.settings import load_settings
+from etl_runner.tasks.python_functions import INVOKE, refused_form
 from etl_runner.tasks.services import Services
-
-MAP_RESOURCES: Final = ("arn:aws:states:::s3:getObject", "arn:aws:states:::s3:putObject")
-"""What ItemReader and ResultWriter of a Distributed Map may name."""
 
 
 def read_config(config_dir: Path, workflows_dir: Path, settings_dir: Path | None = None) -> Config:
@@ -26,12 +23,16 @@ def read_config(config_dir: Path, workflows_dir: Path, settings_dir: Path | None
     """
     settings = load_settings(settings_dir or config_dir)
     services = Services(AwsAccess(), threads=1)
+
+    def check_resource(resource: str) -> str | None:
+        return refused_form(resource) if resource.startswith(INVOKE) else services.accepts(resource)
+
     return load_config(
         config_dir,
         workflows_dir,
         check_expression=parse_expression,
         check_pattern=compile_pattern,
-        check_resource=lambda resource: None if resource in MAP_RESOURCES else services.accepts(resource),
+        check_resource=check_resource,
         account=settings.account,
         region=settings.region,
     )

@@ -58,14 +58,8 @@ class PythonFunctions:
 
     def accepts(self, resource: str) -> str | None:
         """None when this resource can be invoked, else a sentence saying why not and what to do."""
-        if resource == INVOKE:
-            return None
         if resource.startswith(INVOKE):
-            pattern = resource.removeprefix(INVOKE)
-            return (
-                f"{resource}: the form {pattern} of lambda:invoke is not supported yet, it comes with a "
-                f"later release; use {INVOKE} or the function's own ARN"
-            )
+            return refused_form(resource)
         return (
             None if self.registry.find(resource) else f"{resource}: {self.registry.explain_missing(resource)}"
         )
@@ -172,6 +166,16 @@ class PythonFunctions:
         if kind not in INVOCATION_TYPES:
             faults.append(f"The field 'InvocationType' must be one of {', '.join(INVOCATION_TYPES)}")
         return faults
+
+
+def refused_form(resource: str) -> str | None:
+    """What is wrong with a resource that begins like lambda:invoke; None for lambda:invoke itself."""
+    if resource == INVOKE:
+        return None
+    return (
+        f"{resource}: the form {resource.removeprefix(INVOKE)} of lambda:invoke is not supported yet, it "
+        f"comes with a later release; use {INVOKE} or the function's own ARN"
+    )
 
 
 def payload(value: Json) -> Json:

@@ -15,8 +15,8 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from etl_runner import daemon, errors
-from etl_runner.cli import app, exits, offline
+from etl_runner import errors
+from etl_runner.cli import app, exits
 from etl_runner.cli.app import COMMANDS
 from etl_runner.cli.exits import FAILED, FINE, INTERNAL, INTERRUPTED, MEANINGS, MISTAKE, UNAVAILABLE
 from etl_runner.errors import EtlRunnerError
@@ -142,10 +142,6 @@ def test_a_fault_of_our_own_ends_with_70_and_no_traceback(monkeypatch: pytest.Mo
     assert "Traceback" in debug.stderr
 
 
-def test_what_lint_and_the_service_know_of_map_resources_is_the_same() -> None:
-    assert offline.MAP_RESOURCES == daemon.MAP_RESOURCES
-
-
 # --- lint ---------------------------------------------------------------------------------------------------
 
 
@@ -175,6 +171,39 @@ def test_all_faults_are_told_with_their_places(files: tuple[Path, Path]) -> None
     assert re.search(rf"^{definition}:2:\d+: .*Pas.*\[.+\]$", result.stdout, re.MULTILINE)
     assert re.search(r"all\.yaml:2:\d+: there is no workflow 'gret'", result.stdout)
     assert re.search(r"all\.yaml:2:\d+: .*61", result.stdout)
+
+
+def test_lambda_invoke_is_known_and_its_other_forms_are_refused_by_name(files: tuple[Path, Path]) -> None:
+    _, workflows = files
+    task: dict[str, Any] = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke",
+        "Parameters": {"FunctionName": "work"},
+        "End": True,
+    }
+    definition = workflows / "greet" / "workflow.asl.json"
+    definition.write_text(json.dumps({"StartAt": "A", "States": {"A": task}}))
+    known = cli("lint", str(workflows))
+    task["Resource"] += ".waitForTaskToken"
+    definition.write_text(json.dumps({"StartAt": "A", "States": {"A": task}}))
+    other = cli("lint", str(workflows))
+
+    assert (known.exit_code, known.stdout) == (FINE, "")
+    assert "the form .waitForTaskToken of lambda:invoke is not supported yet" in other.stdout
+
+
+def test_a_projects_folder_stands_for_its_workflows_and_its_configuration(
+    files: tuple[Path, Path],
+) -> None:
+    config, workflows = files
+    (config / "schedules" / "all.yaml").write_text(
+        "schedules:\n  - {name: x, expression: nonsense, workflow: greet}\n"
+    )
+    result = cli("lint", str(config.parent))
+
+    assert config.parent == workflows.parent
+    assert result.exit_code == FAILED
+    assert "nonsense" in result.stdout
 
 
 def test_one_workflow_is_held_against_its_functions(files: tuple[Path, Path]) -> None:
