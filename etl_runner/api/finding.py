@@ -60,6 +60,8 @@ class Finder:
         close = get_close_matches(execution.rpartition(":")[2].rpartition("/")[2], recent, n=3)
         if close:
             return f"did you mean {' or '.join(close)}?"
+        if execution in self._rooms.config.workflows:
+            return f"it is a workflow; `etl-runner executions list --workflow {execution}` shows its runs"
         return "`etl-runner executions list` shows those there are"
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from etl_runner.cli import exits, options, output
+from etl_runner.cli import exits, options, output, shown
 from etl_runner.cli.given import read_json
 from etl_runner.cli.output import Column
 from etl_runner.errors import InvalidInput
@@ -81,14 +81,15 @@ def list_(
     if json:
         output.document(found)
         return
-    columns = [Column(title) for title in ("TIME", "EVENT", "RULE", "OUTCOME", "EXECUTION", "REASON")]
+    columns = [Column(title) for title in ("TIME", "EVENT", "RULE", "OUTCOME", "EXECUTION")]
+    columns.append(Column("REASON", prose=True))
     rows = [
         (
             output.when(each["recordedAt"]),
             each["eventId"],
             each["rule"],
             each["outcome"],
-            each["executionArn"],
+            shown.named(each["executionArn"]),
             each["reason"],
         )
         for each in found["matches"]

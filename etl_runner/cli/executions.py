@@ -130,7 +130,8 @@ def history(  # noqa: PLR0913 -- each option is a parameter
     if json:
         output.document(found)
         return
-    columns = [Column("ID", right=True), Column("AFTER", right=True), Column("TIME"), Column("EVENT")]
+    numbers = [Column("ID", right=True), Column("AFTER", right=True)]
+    columns = [*numbers, Column("TIME"), Column("EVENT", prose=True)]
     rows = [(e["id"], e["previousEventId"], output.when(e["timestamp"]), _event(e)) for e in found["events"]]
     output.table(columns, rows, empty="no events")
     if found["next"] is not None:

@@ -1,7 +1,7 @@
 """What people and programs get to read: tables that fit their terminal, one JSON document, errors.
 
-Where output goes to a file or a pipe, lines are as long as their content. On a narrow terminal a table
-becomes blocks of `name: value`.
+Where output goes to a file or a pipe, lines are as long as their content. Where a terminal is too narrow to
+show names in one piece, so that they can be copied, a table becomes blocks of `name: value`.
 """
 
 import os
@@ -9,10 +9,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
+from rich.cells import cell_len
 from rich.console import Console
+from rich.segment import Segment, Segments
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +23,9 @@ from etl_runner.jsontypes import Json, dumps
 
 NARROW: Final = 72
 UNBOUNDED: Final = 100_000
+GAP: Final = 2
+KEPT_WHOLE: Final = 24
+"""In a column of prose, words up to this length are not broken."""
 
 COLOURS: Final = {
     "RUNNING": "cyan",
@@ -42,11 +47,12 @@ COLOURS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: its heading, and whether it may be broken over several lines."""
+    """One column: its heading, whether its cells may take several lines, and whether long words may break."""
 
     title: str
     wraps: bool = True
     right: bool = False
+    prose: bool = False
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -93,27 +99,67 @@ def error_shape(raised: EtlRunnerError) -> Json:
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[object]], *, empty: str) -> None:
-    """Rows under headings, or as blocks where the terminal is narrow; `empty` when there are none."""
-    shown = console()
+    """Rows under headings, or as blocks where the terminal is narrow; `empty` when there are none.
+
+    A column without any value is left out.
+    """
     if not rows:
         say(empty)
-    elif shown.width < NARROW:
+        return
+    used = [at for at in range(len(columns)) if any(row[at] not in {None, ""} for row in rows)]
+    columns = [columns[at] for at in used]
+    rows = [[row[at] for at in used] for row in rows]
+    cells = [[cell(value) for value in row] for row in rows]
+    shown = console()
+    widths = None if shown.width < NARROW else _widths(columns, cells, shown.width)
+    if widths is None:
         for number, row in enumerate(rows):
             if number:
                 shown.print()
             fields([(column.title, value) for column, value in zip(columns, row, strict=True)])
-    else:
-        grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for column in columns:
-            grid.add_column(
-                column.title,
-                no_wrap=not column.wraps,
-                overflow="fold",
-                justify="right" if column.right else "left",
-            )
-        for row in rows:
-            grid.add_row(*(cell(value) for value in row))
-        shown.print(grid)
+        return
+    grid = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style="bold")
+    for column, width in zip(columns, widths, strict=True):
+        side: Literal["left", "right"] = "right" if column.right else "left"
+        grid.add_column(column.title, overflow="fold", width=width, justify=side)
+    for each in cells:
+        grid.add_row(*each)
+    _print(shown, grid)
+
+
+def _widths(columns: Sequence[Column], cells: Sequence[Sequence[Text]], room: int) -> list[int] | None:
+    """How wide each column is to be; None when the words that must stay whole do not fit side by side."""
+    least, wanted = [], []
+    for at, column in enumerate(columns):
+        texts = [Text(column.title), *(row[at] for row in cells)]
+        line = max(cell_len(line) for text in texts for line in text.plain.split("\n"))
+        word = max((cell_len(word) for text in texts for word in text.plain.split()), default=0)
+        word = min(word, max(KEPT_WHOLE, len(column.title))) if column.prose else word
+        least.append(word if column.wraps else line)
+        wanted.append(line)
+    spare = room - sum(least) - GAP * len(columns)
+    if spare < 0:
+        return None
+    widths = list(least)
+    # Those that need little get it; what is left goes to the columns of long sentences.
+    by_need = sorted(range(len(columns)), key=lambda at: wanted[at] - least[at])
+    for place, at in enumerate(by_need):
+        more = min(wanted[at] - least[at], spare // (len(columns) - place))
+        widths[at] += more
+        spare -= more
+    return widths
+
+
+def _print(shown: Console, grid: Table) -> None:
+    """Print a table without the blanks that would fill its lines up to the longest."""
+    segments: list[Segment] = []
+    for line in shown.render_lines(grid, pad=False):
+        while line and not line[-1].text.strip():
+            line.pop()
+        if line:
+            line[-1] = Segment(line[-1].text.rstrip(), line[-1].style)
+        segments += [*line, Segment.line()]
+    shown.print(Segments(segments), end="", soft_wrap=True)
 
 
 def fields(pairs: Sequence[tuple[str, object]], *, indent: int = 0) -> None:
@@ -126,7 +172,7 @@ def fields(pairs: Sequence[tuple[str, object]], *, indent: int = 0) -> None:
     grid.add_column(overflow="fold")
     for name, value in pairs:
         grid.add_row(Text(f"{' ' * indent}{name}:", style="bold"), cell(value))
-    shown.print(grid)
+    _print(shown, grid)
 
 
 def cell(value: object) -> Text:

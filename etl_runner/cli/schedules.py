@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from etl_runner.cli import exits, options, output
+from etl_runner.cli import exits, options, output, shown
 from etl_runner.cli.client import of_schedule
 from etl_runner.cli.offline import next_ticks
 from etl_runner.cli.output import Column
@@ -43,7 +43,14 @@ def list_(
     if json:
         output.document(found)
         return
-    columns = [Column(name) for name in ("SCHEDULE", "STATE", "WHEN", "NEXT", "LAST", "WORKFLOW")]
+    columns = [
+        Column("SCHEDULE"),
+        Column("STATE"),
+        Column("WHEN", prose=True),
+        Column("NEXT"),
+        Column("LAST"),
+        Column("WORKFLOW"),
+    ]
     rows = [
         (
             each["name"],
@@ -210,15 +217,16 @@ def ticks(
     if json:
         output.document(found)
         return
-    columns = [Column(title) for title in ("DUE", "SCHEDULE", "OUTCOME", "LATE", "REASON", "EXECUTION")]
+    columns = [Column(title) for title in ("DUE", "SCHEDULE", "OUTCOME", "LATE", "EXECUTION")]
+    columns.append(Column("REASON", prose=True))
     rows = [
         (
             output.when(each["due"]),
             each["schedule"],
             each["outcome"],
             output.lasted(each["latenessSeconds"]),
+            shown.named(each["executionArn"]),
             each["reason"],
-            each["executionArn"],
         )
         for each in found["ticks"]
     ]

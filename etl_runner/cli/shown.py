@@ -1,7 +1,8 @@
 """An execution as people get to read it, and how watching one ends."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from shlex import quote
+from textwrap import dedent
 from typing import Final
 
 import typer
@@ -10,16 +11,22 @@ from etl_runner.cli import exits, output
 from etl_runner.cli.client import Client, of_execution
 from etl_runner.cli.output import Column
 from etl_runner.cli.watching import doing, watch
-from etl_runner.jsontypes import Json
+from etl_runner.jsontypes import Json, loads
 
 MOST_OBJECTS: Final = 20
 MOST_STATES: Final = 60
 LONGEST_CELL: Final = 400
+MOST_FRAMES: Final = 5
 
 
 def reference(view: Json) -> str:
     """How to name an execution in a command: WORKFLOW/NAME."""
     return f"{view['workflow']}/{view['name']}"
+
+
+def named(arn: str | None) -> str | None:
+    """The same for the ARN of an execution, if there is one."""
+    return None if arn is None else "/".join(arn.rpartition(":execution:")[2].split(":", 1))
 
 
 def execution(view: Json, objects: Json) -> None:
@@ -34,7 +41,8 @@ def execution(view: Json, objects: Json) -> None:
             ("deadline", output.when(view["deadline"])),
             ("ARN", view["executionArn"]),
             ("error", view["error"]),
-            ("cause", _short(view["cause"])),
+            ("cause", _short(message(view["cause"]))),
+            ("raised at", _trace(view["cause"])),
             ("input", _short(output.pretty(view["input"]))),
             ("output", _short(output.pretty(view["output"])) if view["status"] == "SUCCEEDED" else None),
         ]
@@ -54,13 +62,20 @@ def _current(view: Json) -> None:
         last = view["lastError"]
         if last is not None:
             at = output.when(last["at"])
-            cause = f": {_short(last['cause'])}" if last["cause"] else ""
+            told = _short(message(last["cause"]))
+            cause = f": {told}" if told else ""
             output.say(f"  last error: {last['error']} in {last['state']} at {at}{cause}")
 
 
 def _states(states: list[Json]) -> None:
     _heading("States")
-    columns = [Column("STATE"), Column("TYPE"), Column("STATUS", wraps=False), Column("TIMES"), Column("WHY")]
+    columns = [
+        Column("STATE"),
+        Column("TYPE"),
+        Column("STATUS", wraps=False),
+        Column("TIMES"),
+        Column("WHY", prose=True),
+    ]
     rows = [
         (each["state"], each["type"], each["status"], _times(each), _why(each))
         for each in states[:MOST_STATES]
@@ -85,14 +100,15 @@ def _counted(number: int, what: str) -> str:
 def _why(state: Json) -> str:
     if "why" in state:
         return str(state["why"])
-    error, cause = state.get("error"), state.get("cause")
+    error, cause = state.get("error"), message(state.get("cause"))
     return _short(f"{error}: {cause}" if error and cause else error or cause or "") or ""
 
 
 def _map_runs(runs: list[Json]) -> None:
     if runs:
         _heading("Map runs")
-        columns = [Column(name) for name in ("STATUS", "STARTED", "SUCCEEDED", "FAILED", "RUNNING", "ARN")]
+        titles = ("STATUS", "STARTED", "SUCCEEDED", "FAILED", "RUNNING")
+        columns = [*(Column(title) for title in titles), Column("ARN", prose=True)]
         rows = [
             (
                 run["status"],
@@ -110,7 +126,12 @@ def _map_runs(runs: list[Json]) -> None:
 def _objects(found: Json) -> None:
     if found["objects"]:
         _heading("Written objects")
-        columns = [Column("OBJECT"), Column("VERSION"), Column("BYTES", right=True), Column("REPLACED")]
+        columns = [
+            Column("OBJECT", prose=True),
+            Column("VERSION"),
+            Column("BYTES", right=True),
+            Column("REPLACED"),
+        ]
         rows = [
             (
                 f"s3://{each['bucket']}/{each['key']}",
@@ -123,6 +144,33 @@ def _objects(found: Json) -> None:
         output.table(columns, rows, empty="")
         if found["next"] is not None:
             output.say(f"and more than these {len(rows)}; --json --all has all of them")
+
+
+def message(cause: str | None) -> str | None:
+    """The sentence in a cause: that of a function is JSON text, with the sentence beside its stack trace."""
+    failure = _of_function(cause)
+    return cause if failure is None else str(failure["errorMessage"])
+
+
+def _trace(cause: str | None) -> str | None:
+    """The innermost frames of a function's stack trace."""
+    failure = _of_function(cause)
+    frames = failure.get("stackTrace") if failure is not None else None
+    if not isinstance(frames, list):
+        return None
+    cut = f"... {len(frames) - MOST_FRAMES} more; --json has all\n" if len(frames) > MOST_FRAMES else ""
+    return dedent(cut + "".join(str(frame) for frame in frames[-MOST_FRAMES:])).rstrip()
+
+
+def _of_function(cause: str | None) -> Mapping[str, Json] | None:
+    """A cause in the shape in which AWS Lambda tells of a failed function; None when it is another text."""
+    if cause is None or not cause.startswith("{"):
+        return None
+    try:
+        found = loads(cause)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "errorMessage" in found else None
 
 
 def _heading(text: str) -> None:
@@ -157,7 +205,7 @@ def summaries(rows: Iterable[Json]) -> None:
         Column("STARTED"),
         Column("TOOK", right=True),
         Column("BY"),
-        Column("ERROR"),
+        Column("ERROR", prose=True),
     ]
     output.table(
         columns,
@@ -208,7 +256,8 @@ def _failure(view: Json, name: str) -> str:
     last = view["lastError"]
     where = f" in {last['state']}" if last and view["status"] == "FAILED" else ""
     error = f": {view['error']}" if view["error"] else ""
-    cause = f": {_short(view['cause'])}" if view["cause"] else ""
+    told = _short(message(view["cause"]))
+    cause = f": {told}" if told else ""
     return (
         f"{name} {what}{where} after {output.lasted(view['durationSeconds'])}{error}{cause}\n"
         f"see what ran and what did not with: etl-runner executions show {quote(name)}"

@@ -38,7 +38,7 @@ def list_(
         Column("RUNNING"),
         Column("SUCCEEDED"),
         Column("OTHER"),
-        Column("DESCRIPTION"),
+        Column("DESCRIPTION", prose=True),
     ]
     rows = [
         (

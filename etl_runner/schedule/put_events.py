@@ -9,7 +9,7 @@ from typing import Final
 
 from etl_runner.clock import from_datetime, to_datetime
 from etl_runner.errors import InvalidInput
-from etl_runner.jsontypes import Json, dumps, loads
+from etl_runner.jsontypes import Json, dumps, dumps_text, loads
 
 ENTRY_LIMIT_BYTES: Final = 262_144
 """The most that the entries of a request may have together; here it is held against each entry."""
@@ -83,6 +83,12 @@ def event_time(ms: int) -> str:
     return to_datetime(ms).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _amiss(event: Mapping[str, Json], name: str) -> str:
+    if name not in event:
+        return f"the event has no {name!r}"
+    return f"the {name!r} of the event is {dumps_text(event[name])[:60]}"
+
+
 def checked_event(event: Json, *, event_id: str, now_ms: int, account: str, region: str) -> dict[str, Json]:
     """Complete a full event (`source`, `detail-type` and `detail` are needed); its own `id` stays.
 
@@ -92,9 +98,9 @@ def checked_event(event: Json, *, event_id: str, now_ms: int, account: str, regi
         raise InvalidInput(f"an event is a JSON object; this one is of type {type(event).__name__}")
     for name in ("source", "detail-type"):
         if not isinstance(event.get(name), str) or not event[name]:
-            raise InvalidInput(f"the event has no {name!r}; it must be a string that is not empty")
+            raise InvalidInput(f"{_amiss(event, name)}; it must be a string that is not empty")
     if not isinstance(event.get("detail"), Mapping):
-        raise InvalidInput("the event has no 'detail'; it must be a JSON object")
+        raise InvalidInput(f"{_amiss(event, 'detail')}; it must be a JSON object")
     whole = {
         "version": "0",
         "id": event_id,

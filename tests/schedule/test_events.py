@@ -188,9 +188,10 @@ def test_an_event_without_an_id_gets_one(world: World) -> None:
     ("wrong", "sentence"),
     [
         ([], "an event is a JSON object"),
-        (event(source=""), "no 'source'"),
-        (event(**{"detail-type": 5}), "no 'detail-type'"),
-        (event(detail="{}"), "no 'detail'"),
+        (event(source=""), "the 'source' of the event is \"\"; it must be a string that is not empty"),
+        (event(**{"detail-type": 5}), "the 'detail-type' of the event is 5; it must be a string"),
+        (event(detail="[]"), r"the 'detail' of the event is \"\[\]\"; it must be a JSON object"),
+        ({"source": "shop", "detail-type": "order"}, "the event has no 'detail'"),
         (event(id="x" * 257), "'id' has 257 characters"),
         (event(id=7), "'id' must be a string"),
         (event(time=1), "'time' must be a string"),
