@@ -232,7 +232,7 @@ def _start(name: str, command: list[str], folder: Path, environment: Mapping[str
     log = folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 -- a command made above
-            [sys.executable, "-I", str(guard), str(folder), *command],
+            [sys.executable, "-I", str(guard), "0", str(folder), *command],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,

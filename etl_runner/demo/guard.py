@@ -1,8 +1,8 @@
-"""Run a server for as long as whoever started it lives: `python guard.py FOLDER COMMAND ARG...`.
+"""Run a server for as long as whoever started it lives: `python guard.py GRACE_S FOLDER COMMAND ARG...`.
 
 The starter holds the other end of standard input. When that closes, because the starter said so or
-because it died in any way at all, the command is killed and the server's folder removed: nothing outlives
-a killed test run.
+because it died in any way at all, the command is ended and the server's folder removed: nothing outlives
+a killed test run. With a GRACE_S of 0 it is killed, else it has so many seconds after SIGTERM.
 """
 
 import os
@@ -10,9 +10,10 @@ import shutil
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 
-def main(folder: str, command: list[str]) -> int:
+def main(grace_s: float, folder: str, command: list[str]) -> int:
     """Start `command`, wait for its end or for the end of standard input; give its exit code."""
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 -- our starter's own command
     starter_gone = threading.Event()
@@ -21,6 +22,10 @@ def main(folder: str, command: list[str]) -> int:
         while os.read(0, 1024):
             pass
         starter_gone.set()
+        if grace_s:
+            child.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(grace_s)
         child.kill()
 
     threading.Thread(target=end_with_the_starter, daemon=True).start()
@@ -31,4 +36,4 @@ def main(folder: str, command: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2:]))
+    sys.exit(main(float(sys.argv[1]), sys.argv[2], sys.argv[3:]))

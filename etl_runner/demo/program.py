@@ -54,8 +54,9 @@ def run(options: Options) -> int:
             "the demo runs the workflows of a checkout: clone the repository, then `make demo`"
         )
     display = Display()
+    port = free_port(options.port, DEFAULT_PORT)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="etl-runner-demo-")))
+        folder = Path(stack.enter_context(_folder()))
         config_dir = folder / "config"
         display.say("starting an AWS on this machine (moto; S3: " + options.s3 + ")")
         aws = stack.enter_context(embedded_aws(options.s3))
@@ -64,8 +65,7 @@ def run(options: Options) -> int:
         display.say("seeding buckets, volumes, snapshots, a topic")
         world = seed(aws)
         write_rules(root / "config", config_dir)
-        port = free_port(options.port or DEFAULT_PORT)
-        display.say(f"starting etl-runner on http://127.0.0.1:{port}, store {folder / 'etl-runner.db'}")
+        display.say(f"starting etl-runner on http://127.0.0.1:{port}")
         client = stack.enter_context(
             serving(
                 config_dir=config_dir,
@@ -88,7 +88,17 @@ def run(options: Options) -> int:
             write_line(dumps_text({"executions": [_as_json(one) for one in watched]}))
         if not options.once:
             _stay(display, port, folder / "service.log")
+    return exit_code(watched)
+
+
+def exit_code(watched: Sequence[Watched]) -> int:
+    """0 when every workflow succeeded; 1 when one failed or has not ended in time."""
     return 0 if all(one.status == "SUCCEEDED" for one in watched) else 1
+
+
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    # The service's guard removes what is in it, too.
+    return tempfile.TemporaryDirectory(prefix="etl-runner-demo-", ignore_cleanup_errors=True)
 
 
 def _today() -> date:
@@ -100,7 +110,7 @@ def _fire(
 ) -> list[Watched]:
     """Let the triggers go: schedules by a file that the running service takes over, the event over HTTP."""
     due = write_schedules(shipped, config_dir, FIRED, LEAD_S)
-    display.say(f"wrote the schedules; {' and '.join(FIRED)} are due at {due:%H:%M:%S} UTC")
+    display.say(f"{' and '.join(FIRED)} are due at {due:%H:%M:%S} UTC")
     watched = []
     for start in starts:
         if start.event is None:
@@ -138,6 +148,7 @@ def _look(client: httpx.Client, one: Watched) -> None:
     shown = _get(client, f"/v1/executions/{one.arn}")
     one.status = shown["status"]
     one.seconds = shown["durationSeconds"]
+    one.error = ": ".join(part for part in (shown["error"], shown["cause"]) if part)
     one.now = "" if one.ended else _present(shown)
 
 
@@ -155,7 +166,7 @@ def _outputs(client: httpx.Client, arn: str) -> Iterator[dict[str, object]]:
     """Every object that an execution and its children wrote."""
     token: str | None = None
     while True:
-        query = {"limit": 1000} | ({} if token is None else {"token": token})
+        query = {"limit": 1000} | ({} if token is None else {"next": token})
         page = _get(client, f"/v1/executions/{arn}/written", query)
         for item in page["objects"]:
             yield {name: item[name] for name in ("bucket", "key", "versionId", "bytes")}
@@ -174,7 +185,7 @@ def _get(client: httpx.Client, path: str, query: Mapping[str, object] | None = N
 def _as_json(one: Watched) -> Json:
     return {
         "workflow": one.workflow,
-        "executionArn": one.arn,
+        "executionArn": one.arn or None,
         "status": one.status,
         "durationSeconds": one.seconds,
         "outputs": one.outputs,
@@ -183,13 +194,14 @@ def _as_json(one: Watched) -> Json:
 
 def _stay(display: Display, port: int, log: Path) -> None:
     """Stay up until Ctrl-C, and say what can be tried."""
-    url = f"--url http://127.0.0.1:{port}"
+    url = "" if port == DEFAULT_PORT else f" --url http://127.0.0.1:{port}"
     display.console.print("\nThe service stays up until Ctrl-C. Try, in another terminal:")
     for line in (
-        f".venv/bin/etl-runner executions list {url}",
-        f".venv/bin/etl-runner executions show daily_import {url}",
-        f".venv/bin/etl-runner schedules list {url}",
-        f".venv/bin/etl-runner schedules fire daily-import {url}    (a second run changes nothing)",
+        f".venv/bin/etl-runner executions list{url}",
+        f".venv/bin/etl-runner executions show daily_import{url}",
+        f".venv/bin/etl-runner schedules list{url}",
+        f'.venv/bin/etl-runner run daily_import{url} --wait --input \'{{"date": "{_today()}"}}\'',
+        "    (the same day again: no object gets a new version)",
         f"tail -f {log}",
     ):
         display.console.print(f"  {line}", soft_wrap=True)

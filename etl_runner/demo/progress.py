@@ -10,6 +10,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+WIDE: Final = 118
+"""From so many columns on, the names of executions and triggers have room beside the rest."""
+
+SHOWN: Final = 3
+MOST_ERROR: Final = 500
+
 _COLOURS: Final = {
     "waiting": "dim",
     "RUNNING": "yellow",
@@ -30,7 +36,18 @@ class Watched:
     arn: str = ""
     now: str = ""
     seconds: float | None = None
+    error: str = ""
     outputs: list[dict[str, object]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The execution's name, empty before it was started."""
+        return self.arn.rpartition(":")[2]
+
+    @property
+    def title(self) -> str:
+        """How the command line names the execution."""
+        return f"{self.workflow}/{self.name}" if self.name else f"{self.workflow}: not started"
 
     @property
     def ended(self) -> bool:
@@ -57,7 +74,8 @@ class Display:
             if self._live is None:
                 self._live = Live(console=self.console, transient=True, auto_refresh=False)
                 self._live.start()
-            self._live.update(_progress_table(watched), refresh=True)
+            table = _progress_table(watched, with_triggers=self.console.width >= WIDE)
+            self._live.update(table, refresh=True)
             return
         for one in watched:
             state = (one.status, one.now)
@@ -72,45 +90,57 @@ class Display:
             self._live = None
 
     def result(self, watched: Sequence[Watched]) -> None:
-        """The table at the end."""
+        """The table at the end, and below it what was written."""
         self.stop_watching()
-        for part in _result_tables(watched, narrow=self.console.width < 100):
-            self.console.print(part)
+        self.console.print("\n[bold]What ran[/bold]")
+        self.console.print(_summary(watched, with_names=self.console.width >= WIDE))
+        self.console.print(f"\n[bold]What was written[/bold] (the last {SHOWN} objects of each execution)")
+        for one in watched:
+            self._written(one)
+
+    def _written(self, one: Watched) -> None:
+        """An execution and its last objects: a line for each object, one for its version."""
+        self._line(one.title)
+        if one.error:
+            self._line(f"  {one.error[:MOST_ERROR]}")
+        if not one.outputs:
+            self._line("  no object")
+        for output in one.outputs[-SHOWN:]:
+            self._line(f"  s3://{output['bucket']}/{output['key']}")
+            self._line(f"    VersionId {output['versionId']}, {output['bytes']:,} bytes")
+
+    def _line(self, text: str) -> None:
+        # As it is: a terminal wraps a long key so that it can still be copied, and [x] is no markup.
+        self.console.print(text, soft_wrap=True, markup=False)
 
 
-def _progress_table(watched: Sequence[Watched]) -> Table:
-    table = Table(box=None, pad_edge=False)
-    for title in ("workflow", "trigger", "status", "now"):
-        table.add_column(title, overflow="fold")
+def _progress_table(watched: Sequence[Watched], *, with_triggers: bool) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    titles = ("workflow", "trigger", "status", "now") if with_triggers else ("workflow", "status", "now")
+    for title in titles:
+        table.add_column(title, no_wrap=True, overflow="ellipsis")
     for one in watched:
-        table.add_row(one.workflow, one.trigger, _coloured(one.status), one.now)
+        trigger = (one.trigger,) if with_triggers else ()
+        table.add_row(one.workflow, *trigger, _coloured(one.status), one.now)
     return table
 
 
-def _result_tables(watched: Sequence[Watched], *, narrow: bool) -> list[Table]:
-    summary = Table(title="What ran", title_justify="left")
-    for title in ("workflow", "execution", "status", "seconds", "objects", "bytes"):
-        summary.add_column(title, overflow="fold", justify="right" if title in _NUMBERS else "left")
+def _summary(watched: Sequence[Watched], *, with_names: bool) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("workflow", "status", "seconds", "objects", "bytes"):
+        table.add_column(title, no_wrap=True, justify="right" if title in _NUMBERS else "left")
+    if with_names:
+        table.add_column("execution", no_wrap=True)
     for one in watched:
-        size = sum(int(str(output["bytes"])) for output in one.outputs)
-        seconds = "" if one.seconds is None else f"{one.seconds:.1f}"
-        name = one.arn.rpartition(":")[2]
-        summary.add_row(
-            one.workflow, name, _coloured(one.status), seconds, f"{len(one.outputs)}", f"{size:,}"
+        table.add_row(
+            one.workflow,
+            _coloured(one.status),
+            "" if one.seconds is None else f"{one.seconds:.1f}",
+            str(len(one.outputs)),
+            f"{sum(int(str(output['bytes'])) for output in one.outputs):,}",
+            *((one.name,) if with_names else ()),
         )
-    objects = Table(title="What was written (the last three objects of each)", title_justify="left")
-    for title in ("workflow", "object", "VersionId", "bytes"):
-        objects.add_column(title, overflow="fold", justify="right" if title in _NUMBERS else "left")
-    for one in watched:
-        for output in one.outputs[-3:]:
-            version = str(output["versionId"] or "")
-            objects.add_row(
-                one.workflow,
-                f"{output['bucket']}/{output['key']}",
-                version[:12] + "…" if narrow and len(version) > 12 else version,
-                f"{output['bytes']:,}",
-            )
-    return [summary, objects]
+    return table
 
 
 _NUMBERS: Final = frozenset({"seconds", "objects", "bytes"})

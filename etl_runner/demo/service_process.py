@@ -1,7 +1,10 @@
-"""The daemon of the demo: a real `etl-runner serve` in a process of its own, and a client for its API."""
+"""The daemon of the demo: a real `etl-runner serve` in a process of its own, and a client for its API.
 
+It runs under guard.py, so that it ends with the demo, however that ends.
+"""
+
+import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -16,42 +19,60 @@ import httpx
 from etl_runner.errors import EtlRunnerError
 
 START_TIMEOUT_S: Final = 60.0
-STOP_TIMEOUT_S: Final = 20.0
+GRACE_S: Final = 5.0
+"""How long tasks may go on when the demo is ended. What they leave behind is thrown away anyway."""
+
+DRAIN_S: Final = GRACE_S + 10.0
 
 
 @contextmanager
 def serving(
     *, config_dir: Path, workflows: Path, store: Path, log: Path, port: int, environment: Mapping[str, str]
 ) -> Iterator[httpx.Client]:
-    """Run `etl-runner serve` until the block ends; gives a client for its API.
+    """Run `etl-runner serve` until the block ends; gives a client for its API. Removes the log's folder.
 
-    Raises EtlRunnerError with the end of the log when it does not begin to answer.
+    Raises EtlRunnerError with the end of the log when it does not begin to answer, or ends too early.
     """
+    guard = Path(__file__).with_name("guard.py")
     command = [
-        str(Path(sys.executable).with_name("etl-runner")),
+        *(sys.executable, "-I", str(guard), str(DRAIN_S), str(log.parent)),
+        *(sys.executable, "-m", "etl_runner.cli"),
         *("serve", "--config", str(config_dir), "--workflows", str(workflows)),
-        *("--store", str(store), "--port", str(port)),
+        *("--store", str(store), "--port", str(port), "--json"),
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 -- our own program
             command,
-            env={**os.environ, **environment},
-            stdin=subprocess.DEVNULL,
+            env={**_neutral(), "ETL_RUNNER_GRACE_SECONDS": str(GRACE_S), **environment},
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
             start_new_session=True,  # Ctrl-C is the demo's: it ends the service in its own time
         )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            _wait_until_ready(process, client, log)
+        # No proxy of the environment: this is for this machine alone.
+        with httpx.Client(base_url=_ready(process, log), timeout=30, trust_env=False) as client:
             yield client
+    except httpx.TransportError as error:
+        raise EtlRunnerError(
+            f"the service stopped answering ({error}); the end of its log:\n{_tail(log)}"
+        ) from error
     finally:
         _stop(process)
 
 
-def free_port(wanted: int) -> int:
-    """The wanted port when nobody listens there, else a free one."""
-    for port in (wanted, 0):
+def _neutral() -> dict[str, str]:
+    """The environment without what would steer this service elsewhere."""
+    theirs = ("ETL_RUNNER_", "AWS_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
+
+
+def free_port(wanted: int | None, default: int) -> int:
+    """The wanted port; when none is wanted the default one, or another where that is taken.
+
+    Raises EtlRunnerError when the wanted port is taken.
+    """
+    for port in (default, 0) if wanted is None else (wanted,):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -59,30 +80,29 @@ def free_port(wanted: int) -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise EtlRunnerError("there is no free port on 127.0.0.1; end what uses them and try again")
+    raise EtlRunnerError(
+        f"port {wanted or default} of 127.0.0.1 cannot be had: something uses it, or this user may not; "
+        "name another with --port, or none for a free one"
+    )
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], client: httpx.Client, log: Path) -> None:
+def _ready(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Wait until the service says that it is ready, and where. It must be this one: another may be there."""
     until = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < until:
-        if process.poll() is not None:
-            break
-        try:
-            if client.get("/healthz").is_success:
-                return
-        except httpx.TransportError:
-            pass
+    while time.monotonic() < until and process.poll() is None:
+        with log.open("rb") as lines:
+            for line in lines:
+                if b'"event":"ready"' in line.replace(b" ", b"") and line.endswith(b"\n"):
+                    return str(json.loads(line)["url"])
         time.sleep(0.05)
-    tail = log.read_text(errors="replace")[-2_000:]
-    raise EtlRunnerError(f"the service did not begin to answer; the end of its log:\n{tail}")
+    raise EtlRunnerError(f"the service did not begin to answer; the end of its log:\n{_tail(log)}")
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(errors="replace")[-2_000:]
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is not None:
-        return
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(timeout=STOP_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    assert process.stdin is not None
+    process.stdin.close()
+    process.wait()  # the guard gives the service DRAIN_S, and kills it then
