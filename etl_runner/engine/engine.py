@@ -46,6 +46,9 @@ IDLE_S: Final = 0.5
 
 MAX_BACKOFF_S: Final = 5.0
 
+MOST_NAMED: Final = 20
+"""The log line about what goes on after a start names so many executions."""
+
 
 class Engine:
     """Runs executions. `close` drains it; a killed one loses nothing that was acknowledged."""
@@ -167,19 +170,23 @@ class Engine:
     def _recover(self) -> None:
         orphans = self._store.orphans()
         passed_over = set(orphans)
-        count = 0
+        count, executions = 0, list[str]()
         for execution_id in self._store.open_working():
-            if execution_id not in passed_over:
-                count += self._resume(execution_id)
+            live = None if execution_id in passed_over else self._cache.get(execution_id)
+            if live is not None and (handed_out := self._resume(live)):
+                count += handed_out
+                executions.append(live.arn)
         for execution_id in orphans:
             self._inbox.put(Knock(execution_id=execution_id, stimulus=s.Stop(error="States.MapRunStopped")))
         if count:
-            _log.info("handed out again what was open", tasks=count)
+            _log.info(
+                "handed out again what was open",
+                tasks=count,
+                executions=executions[:MOST_NAMED],
+                and_more=max(0, len(executions) - MOST_NAMED),
+            )
 
-    def _resume(self, execution_id: int) -> int:
-        live = self._cache.get(execution_id)
-        if live is None:
-            return 0
+    def _resume(self, live: Live) -> int:
         count, now_ms = 0, self._clock.now_ms()
         for frame, work in live.machine.open_work():
             if isinstance(work, OpenMapRun):

@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
-from etl_runner.engine import dispatch, turn
+from etl_runner.engine import dispatch, engine, turn
 from etl_runner.engine.timers import HORIZON_MS
 from etl_runner.errors import StoreUnavailable
 from etl_runner.machine import decide as machine_room
@@ -283,6 +284,21 @@ def test_open_tasks_are_handed_out_again_with_the_same_key(world: World) -> None
     assert after == before
     assert len({key for _, key, _ in before}) == 3
     assert [world.output(run) for run in runs] == [{"n": 0}, {"n": 1}, {"n": 2}]
+
+
+def test_the_log_names_the_executions_whose_tasks_are_handed_out_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "MOST_NAMED", 2)
+    world.script.default = never
+    machine = world.define(single(TASK))
+    runs = [world.start(machine) for _ in range(3)]
+    with capture_logs() as logs:
+        world.restart()
+
+    (told,) = [each for each in logs if each["event"] == "handed out again what was open"]
+    assert (told["tasks"], told["and_more"]) == (3, 1)
+    assert set(told["executions"]) < {world.row(run).arn for run in runs}
 
 
 def test_what_has_ended_is_not_handed_out_again(world: World) -> None:
