@@ -43,7 +43,8 @@ class Root(TyperGroup):
         self.commands = {**placeholders}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Import the command that is asked for."""
+        """Import the command that is asked for, and note --json before its options can fail."""
+        ctx.obj.json = "--json" in args
         if args and args[0] in COMMANDS:
             module = importlib.import_module(f"etl_runner.cli.{args[0]}")
             command = typer.main.get_command(module.app)
@@ -70,8 +71,12 @@ class Root(TyperGroup):
         except typer.Abort:
             raise
         except Exception as error:
-            if hasattr(error, "exit_code"):
-                raise  # typer's own: a usage error, or a command that has ended with its code
+            if hasattr(error, "exit_code"):  # typer's own: a usage error, or a command that has ended
+                if mode.json and hasattr(error, "format_message"):
+                    from etl_runner.cli import output  # noqa: PLC0415 -- as in report
+
+                    output.document({"error": {"type": "Usage", "message": error.format_message()}})
+                raise
             if mode.debug:
                 traceback.print_exc()
             fault = EtlRunnerError(

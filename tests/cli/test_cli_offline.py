@@ -112,6 +112,28 @@ def test_a_misspelt_command_is_answered_with_those_like_it() -> None:
     assert "Did you mean 'executions'?" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["executions", "list", "--limit", "0"], "--limit"),
+        (["executions", "list", "--statuz", "FAILED"], "No such option: --statuz"),
+        (["executions", "lst"], "Did you mean 'list'?"),
+        (["run"], "WORKFLOW"),
+        (["exections", "list"], "Did you mean 'executions'?"),
+    ],
+)
+def test_an_option_that_does_not_exist_or_fit_is_a_document_with_json_too(
+    arguments: list[str], says: str
+) -> None:
+    plain, as_json = cli(*arguments), cli(*arguments, "--json")
+
+    assert (plain.exit_code, plain.stdout, as_json.exit_code) == (MISTAKE, "", MISTAKE)
+    assert says in plain.stderr
+    error = json.loads(as_json.stdout)["error"]
+    assert error["type"] == "Usage"
+    assert says in error["message"]
+
+
 # --- exit codes ---------------------------------------------------------------------------------------------
 
 
