@@ -4,8 +4,10 @@ The command line wins over the environment (`ETL_RUNNER_PORT=...`, nested names 
 `ETL_RUNNER_AWS__ENDPOINT_URL=...`), the environment over the file, the file over the defaults.
 """
 
+import json
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from types import MappingProxyType
@@ -244,3 +246,41 @@ def _read_file(path: Path) -> Mapping[str, Any]:
     values = document.root.value
     assert isinstance(values, dict)
     return values
+
+
+# --- the file that lists them -------------------------------------------------------------------------
+
+_HEAD: Final = """\
+# The settings of etl-runner, each with its default. To change one, take away the "#" before its name (and
+# before the name above it, where it is indented). Only what is changed needs to be here.
+#
+# Options of `etl-runner serve` win over variables (in brackets), those over this file. Relative paths begin
+# at the folder in which the service is started. The file is read at the start: a change needs a restart.
+#
+# Made by `python -m etl_runner.settings > config/etl-runner.yaml` from the models that read it.
+"""
+
+
+def commented_file() -> str:
+    """The text of etl-runner.yaml in which every setting stands with its default, commented out."""
+    return "\n".join([_HEAD, *_commented(SettingsFile, PREFIX, "")])
+
+
+def _commented(model: type[BaseModel], prefix: str, indent: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        kind, variable = field.annotation, prefix + name.upper()
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield f"#{indent}{name}:  # {field.description}"
+            yield from _commented(kind, f"{variable}__", indent + "  ")
+            yield ""
+            continue
+        default = field.get_default(call_default_factory=True)
+        shown = json.dumps(default if isinstance(default, dict | int | float | None) else str(default))
+        yield f"#{indent}{'# ' if indent else ' '}{field.description} [{variable}]"
+        yield f"#{indent}{name}: {shown}"
+        if not indent:
+            yield ""
+
+
+if __name__ == "__main__":
+    sys.stdout.write(commented_file())

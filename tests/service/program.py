@@ -17,6 +17,11 @@ import pytest
 
 PROGRAM = [sys.executable, "-m", "etl_runner.cli"]
 PATIENCE_S = 30.0
+HTTP = httpx.Client(
+    timeout=PATIENCE_S, trust_env=False, limits=httpx.Limits(max_keepalive_connections=0), verify=False
+)
+"""One client: its TLS context takes longer to make than most answers. No connection outlives a request."""
+
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
 
 TASKS = '''
@@ -191,12 +196,12 @@ class Daemon:
     # --- asking it ----------------------------------------------------------------------------------------
 
     def get(self, path: str, **query: Any) -> Any:
-        return httpx.get(f"{self.url}{path}", params=query, timeout=PATIENCE_S).json()
+        return HTTP.get(f"{self.url}{path}", params=query).json()
 
     def start(self, workflow: str, given: Any = None, name: str | None = None) -> str:
         """Start an execution; gives its ARN once that is acknowledged."""
         body = {"workflow": workflow, "input": given if given is not None else {}, "name": name}
-        answer = httpx.post(f"{self.url}/v1/executions", json=body, timeout=PATIENCE_S)
+        answer = HTTP.post(f"{self.url}/v1/executions", json=body)
         assert answer.is_success, answer.text
         return str(answer.json()["executionArn"])
 
@@ -252,7 +257,7 @@ class Daemon:
         left = psutil.wait_procs(self._children, timeout=5)[1]
         assert left == []
         with pytest.raises(httpx.ConnectError):
-            httpx.get(self.url)
+            HTTP.get(self.url)
         return code
 
     def stop(self) -> int:

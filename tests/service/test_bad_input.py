@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from etl_runner.demo.embedded_aws import ACCESS_KEY_ID, SECRET_ACCESS_KEY
-from tests.service.program import ARN, Daemon, Installation, serving, task, until
+from tests.service.program import ARN, HTTP, Daemon, Installation, serving, task, until
 
 MISTAKE, UNAVAILABLE = 2, 3
 
@@ -132,7 +131,7 @@ def test_an_input_over_the_limit_is_refused_and_starts_nothing(long_lived: Daemo
     file.write_text(json.dumps(big))
     before = count(long_lived)
     by_cli = long_lived.cli("run", "jobs-work", "--input", f"@{file}")
-    by_http = httpx.post(f"{long_lived.url}/v1/executions", json={"workflow": "jobs-work", "input": big})
+    by_http = HTTP.post(f"{long_lived.url}/v1/executions", json={"workflow": "jobs-work", "input": big})
     event = {"source": "shop", "detail-type": "d", "detail": {"big": big}}
     file.write_text(json.dumps(event))
     by_event = long_lived.cli("events", "put", f"@{file}")

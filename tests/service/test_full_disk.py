@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.service.program import Daemon, Installation, serving, until
+from tests.service.program import HTTP, Daemon, Installation, serving, until
 
 Filling = Callable[[Daemon], Callable[[], None]]
 """Leave the daemon no room to write; gives what makes room again."""
@@ -73,7 +73,7 @@ def survive(at: Installation, filling: Filling, says: str) -> None:
         asked.start()
         at.open_gate()  # its outcome has to wait too
         trouble = daemon.await_log("nothing can be committed")
-        health = httpx.get(f"{daemon.url}/healthz", timeout=30)
+        health = HTTP.get(f"{daemon.url}/healthz")
         still = daemon.show(before["executionArn"])
         answered_too_early = list(answers)
         make_room()
@@ -98,7 +98,7 @@ def survive(at: Installation, filling: Filling, says: str) -> None:
 
 
 def start(daemon: Daemon) -> httpx.Response:
-    return httpx.post(
+    return HTTP.post(
         f"{daemon.url}/v1/executions", json={"workflow": "jobs-work", "name": "late"}, timeout=40
     )
 

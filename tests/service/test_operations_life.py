@@ -7,12 +7,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 
-from tests.service.program import PATIENCE_S, PROGRAM, Daemon, Installation, serving, until
-
+from tests.service.program import HTTP, PATIENCE_S, PROGRAM, Daemon, Installation, serving, until
 
 PASS = {"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}}
 
@@ -162,7 +160,7 @@ def test_nobody_who_has_not_the_token_gets_in_and_the_log_does_not_tell_it(
         without = daemon.cli("workflows", "list")
         wrong = daemon.cli("workflows", "list", env={"ETL_RUNNER_API_TOKEN": "guess"})
         right = daemon.cli("workflows", "list", env=given)
-        health = httpx.get(f"{daemon.url}/healthz")
+        health = HTTP.get(f"{daemon.url}/healthz")
 
     assert (without.code, wrong.code, right.code) == (2, 2, 0)
     assert "ETL_RUNNER_API_TOKEN" in without.stderr
@@ -227,7 +225,7 @@ def test_an_option_wins_over_a_variable_and_that_over_the_file(installation: Ins
 
 
 def test_port_0_takes_a_free_port_and_says_which(daemon: Daemon) -> None:
-    assert httpx.get(f"{daemon.url}/healthz").status_code == 200
+    assert HTTP.get(f"{daemon.url}/healthz").status_code == 200
     assert int(daemon.url.rpartition(":")[2]) > 1024
 
 
