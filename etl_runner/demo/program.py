@@ -87,7 +87,7 @@ def run(options: Options) -> int:
         if options.as_json:
             write_line(dumps_text({"executions": [_as_json(one) for one in watched]}))
         if not options.once:
-            _stay(display, port, folder / "service.log")
+            _stay(display, port, folder / "service.log", watched)
     return exit_code(watched)
 
 
@@ -192,19 +192,24 @@ def _as_json(one: Watched) -> Json:
     }
 
 
-def _stay(display: Display, port: int, log: Path) -> None:
-    """Stay up until Ctrl-C, and say what can be tried."""
+def hints(watched: Sequence[Watched], port: int, log: Path) -> list[str]:
+    """Commands to try, each as it can be typed; comments are a shell's."""
     url = "" if port == DEFAULT_PORT else f" --url http://127.0.0.1:{port}"
-    display.console.print("\nThe service stays up until Ctrl-C. Try, in another terminal:")
-    for line in (
+    return [
         f".venv/bin/etl-runner executions list{url}",
-        f".venv/bin/etl-runner executions show daily_import{url}",
+        *(f".venv/bin/etl-runner executions show {one.title}{url}" for one in watched[:1] if one.arn),
         f".venv/bin/etl-runner schedules list{url}",
+        "# The same day again: no object gets a new version.",
         f'.venv/bin/etl-runner run daily_import{url} --wait --input \'{{"date": "{_today()}"}}\'',
-        "    (the same day again: no object gets a new version)",
         f"tail -f {log}",
-    ):
-        display.console.print(f"  {line}", soft_wrap=True)
+    ]
+
+
+def _stay(display: Display, port: int, log: Path, watched: Sequence[Watched]) -> None:
+    """Stay up until Ctrl-C, and say what can be tried."""
+    display.console.print("\nThe service stays up until Ctrl-C. Try, in another terminal:")
+    for line in hints(watched, port, log):
+        display.console.print(f"  {line}", soft_wrap=True, markup=False)
     with suppress(KeyboardInterrupt):
         threading.Event().wait()
     display.say("ending the service and the AWS beside it")
