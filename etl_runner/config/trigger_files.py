@@ -144,7 +144,7 @@ def _check_workflow(name: str, node: Node, workflows: set[str], into: Gathering)
 
 
 def _known(workflows: set[str]) -> str:
-    return f"there are {', '.join(sorted(workflows))}" if workflows else "there is none under workflows/"
+    return f"there are {', '.join(sorted(workflows))}" if workflows else "the folder of workflows has none"
 
 
 def _template(value: Json, node: Node, into: Gathering) -> Template | None:
