@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -32,8 +33,8 @@ from pathlib import Path
 GATES = Path(os.environ["GATES"])
 
 
-def note(name, context):
-    with (GATES / "log").open("a") as log:
+def note(name, event, context):
+    with (GATES / f"log-{event['gate']}").open("a") as log:
         log.write(f"{name} {context.idempotency_key}\\n")
 
 
@@ -43,15 +44,15 @@ def work(event, context):
 
 def wait(event, context):
     """Say that it began, and wait until the test opens the gate."""
-    note("began", context)
+    note("began", event, context)
     print("a line of the task")
     context.progress(3, 10, "rows")
     while not (GATES / event["gate"]).exists():
         time.sleep(0.01)
-    note("done", context)
+    note("done", event, context)
     return {"done": True}
 '''
-"""`wait` is steered by files: GATES/log tells what began and ended, GATES/<gate> lets it go on."""
+"""`wait` is steered by files: GATES/log-NAME tells what began and ended, GATES/NAME lets it go on."""
 
 FUNCTIONS = "functions:\n  work: {handler: tasks.work}\n  wait: {handler: tasks.wait}\n"
 
@@ -99,14 +100,22 @@ class Installation:
         """Write etl-runner.yaml."""
         self.write("config/etl-runner.yaml", values)
 
-    def began(self) -> list[tuple[str, str]]:
+    def began(self, gate: str = "gate") -> list[tuple[str, str]]:
         """What `wait` noted: (began or done, idempotency key)."""
-        log = self.gates / "log"
+        log = self.gates / f"log-{gate}"
         lines = log.read_text().splitlines() if log.exists() else []
         return [(line.split()[0], line.split()[1]) for line in lines]
 
     def open_gate(self, name: str = "gate") -> None:
         (self.gates / name).touch()
+
+    def status(self, arn: str) -> str:
+        """The status of an execution in the store of a service that has ended."""
+        connection = sqlite3.connect(self.store)
+        try:
+            return str(connection.execute("SELECT status FROM execution WHERE arn = ?", [arn]).fetchone()[0])
+        finally:
+            connection.close()
 
     def environment(self, extra: Mapping[str, str]) -> dict[str, str]:
         """The test's own environment, less whatever would steer the service."""

@@ -247,10 +247,8 @@ def test_wrong_credentials_fail_the_task_and_the_secret_is_nowhere(
     given = keys(ACCESS_KEY_ID if known else "AKIDNOBODY", SECRET, seaweedfs_url)
     with serving(installation, env=given) as daemon:
         shown = {name: daemon.run(f"s3-{name}") for name in ("call", "read", "write")}
-        seen = [json.dumps(shown)]
-        for each in shown.values():
-            seen.append(json.dumps(daemon.get(f"/v1/executions/{each['executionArn']}/history")))
-            seen.append(daemon.cli("executions", "show", each["executionArn"]).stdout)
+        paths = [f"/v1/executions/{each['executionArn']}/history" for each in shown.values()]
+        seen = [json.dumps(shown), *(json.dumps(daemon.get(path)) for path in paths)]
         after = daemon.run("jobs-work")
         stored = [path.read_bytes() for path in installation.store.parent.iterdir()]
         logged = daemon.log_file.read_bytes()
