@@ -31,7 +31,7 @@ from etl_runner.schedule.expressions import parse_expression
 from etl_runner.schedule.patterns import compile_pattern
 from etl_runner.schedule.queues import QueuePoller, QueueSpec
 from etl_runner.schedule.service import ScheduleService, ScheduleSpec
-from etl_runner.settings import Settings
+from etl_runner.settings import PREFIX, Settings
 from etl_runner.store.store import Store
 from etl_runner.tasks.functions import FunctionRegistry, FunctionSpec
 from etl_runner.tasks.python_functions import PythonFunctions
@@ -57,7 +57,7 @@ class Service:
         self.store = Store(settings.store)
         self._functions = PythonFunctions(
             self._registry,
-            WorkerPool(settings.tasks.processes, environment=os.environ | self.aws.environment()),
+            WorkerPool(settings.tasks.processes, environment=_for_tasks() | self.aws.environment()),
             ThreadFunctions(settings.tasks.threads),
             account=settings.account,
             region=settings.region,
@@ -103,7 +103,8 @@ class Service:
     def close(self) -> None:
         """Stop taking work, let what runs finish within the grace time, commit it, let go of the store."""
         self._stop.set()
-        self._reloader.join(timeout=10)
+        if self._reloader.is_alive():
+            self._reloader.join(timeout=10)
         self._shut(self.settings.grace_seconds)
 
     def _shut(self, grace_s: float) -> None:
@@ -222,6 +223,11 @@ class Service:
         ]
         for queue in self._queues:
             queue.open()
+
+
+def _for_tasks() -> dict[str, str]:
+    """The environment for workers, without the service's own variables: its token is no task's business."""
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
 
 
 def _function(binding: FunctionBinding) -> FunctionSpec:

@@ -39,7 +39,8 @@ def note(name, event, context):
 
 
 def work(event, context):
-    return {"version": 1, "given": event}
+    theirs = [name for name in os.environ if name.startswith("ETL_RUNNER_")]
+    return {"version": 1, "given": event, "theirs": theirs}
 
 
 def wait(event, context):
