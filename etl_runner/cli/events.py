@@ -32,6 +32,9 @@ def put(
 ) -> None:
     """Put events as EventBridge has them; each starts every rule that it matches, once for its id.
 
+    A rule that could not start its workflow ends it with 1; the event is taken all the same, and put again it
+    starts nothing under that rule either.
+
     \b
     Examples:
       etl-runner events put @event.json
@@ -45,20 +48,30 @@ def put(
     for number, each in enumerate(found["events"], start=1):
         if "error" in each:
             output.note(f"event {number} was not taken: {each['error']['message']}")
-        elif not json:
+            continue
+        if not json:
             _show(each)
+        for match in _failed(each):
+            what = f"the rule {match['rule']} could not start its workflow: {match['reason']}"
+            output.note(f"event {each['eventId']} was taken, but {what}")
     errors = [each["error"]["type"] for each in found["events"] if "error" in each]
     if errors:
         unavailable = any(kind.startswith(("Store", "Lost")) for kind in errors)
         raise typer.Exit(exits.UNAVAILABLE if unavailable else exits.code_of(InvalidInput()))
+    if any(_failed(each) for each in found["events"]):
+        raise typer.Exit(exits.FAILED)
+
+
+def _failed(event: Json) -> list[Json]:
+    return [match for match in event["matches"] if match["outcome"] == "failed"]
 
 
 def _show(event: Json) -> None:
     if not event["matches"]:
         output.say(f"{event['eventId']}: no rule matches it; nothing was started")
     for match in event["matches"]:
-        what = match["executionArn"] or match["reason"]
-        output.say(f"{event['eventId']}: {match['rule']} {match['outcome']} {what}")
+        if match["outcome"] != "failed":
+            output.say(f"{event['eventId']}: {match['rule']} {match['outcome']} {match['executionArn']}")
 
 
 @app.command("list", epilog=exits.epilog())

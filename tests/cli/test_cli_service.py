@@ -207,6 +207,25 @@ def test_workflows_schedules_and_events_are_shown_and_driven() -> None:
     assert "customers" in cli("events", "list").stdout
 
 
+def test_an_event_whose_rule_could_not_start_its_workflow_ends_with_1_and_says_why(stage: Stage) -> None:
+    too_large = json.dumps(EVENT | {"detail": {"text": "x" * 262_144}})
+    for again in (False, True):  # a second time starts nothing either, and says so again
+        told = cli("events", "put", "-", given=too_large)
+        as_json = cli("events", "put", "-", "--json", given=too_large)
+
+        assert (told.exit_code, as_json.exit_code) == (FAILED, FAILED), again
+        for result in (told, as_json):
+            assert "event e1 was taken, but the rule customers could not start its workflow" in result.stderr
+        (event,) = document(as_json)["events"]
+        assert [match["outcome"] for match in event["matches"]] == ["failed"]
+        assert "262,144" in event["matches"][0]["reason"]
+    assert stage.operations.list_executions()["executions"] == []
+
+
+def test_an_event_that_comes_a_second_time_ends_with_0() -> None:
+    assert [cli("events", "put", json.dumps(EVENT)).exit_code for _ in range(2)] == [FINE, FINE]
+
+
 JSON_COMMANDS = [
     ["workflows", "list"],
     ["executions", "list"],
