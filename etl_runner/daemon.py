@@ -26,6 +26,7 @@ from etl_runner.engine.engine import Engine
 from etl_runner.engine.launch import Launch
 from etl_runner.engine.workflows import Workflows
 from etl_runner.errors import ConfigError, Fault, InvalidInput, StoreUnavailable
+from etl_runner.schedule.due import tick_sample
 from etl_runner.schedule.events import EventService, RuleSpec
 from etl_runner.schedule.expressions import parse_expression
 from etl_runner.schedule.patterns import compile_pattern
@@ -123,6 +124,7 @@ class Service:
             check_expression=parse_expression,
             check_pattern=compile_pattern,
             check_resource=self.router.accepts,
+            tick_sample=tick_sample,
             account=self.settings.account,
             region=self.settings.region,
         )

@@ -65,6 +65,14 @@ class IntrinsicCall:
             elif isinstance(argument, IntrinsicCall):
                 yield from argument.literals()
 
+    def selectors(self) -> Iterator[Selector]:
+        """Give the paths among the arguments, inner calls included."""
+        for argument in self._arguments:
+            if isinstance(argument, Selector):
+                yield argument
+            elif isinstance(argument, IntrinsicCall):
+                yield from argument.selectors()
+
     def _fail_on_path(self, argument: "_Argument", env: Env) -> NoReturn:
         path = argument.text if isinstance(argument, Selector) else ""
         found = dumps_text(argument.source(env)) if isinstance(argument, Selector) else ""

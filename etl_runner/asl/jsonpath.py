@@ -67,6 +67,12 @@ class Path:
         self._names_only = self.steps if only_names else None
         self.ends_with_call = bool(links) and isinstance(links[-1], FunctionStep)
 
+    @property
+    def head(self) -> str | None:
+        """The name that the path starts with, None when it starts with anything else than one name."""
+        first = self._head
+        return first.names[0] if isinstance(first, NameStep) and len(first.names) == 1 else None
+
     def evaluate(self, document: Json, root: Json | None = None) -> Json:
         """Give what the path stands for in `document`: a value if definite, else a list of all values found.
 

@@ -41,6 +41,11 @@ class Selector:
         """Whether it always stands for one place, so that a miss is an error and not an empty list."""
         return self.path.definite
 
+    @property
+    def of_context(self) -> bool:
+        """Whether it is a `$$...` path, into the context object."""
+        return self._of_context
+
     def evaluate(self, env: Env) -> Json:
         """Give the value it points at. Raises PathNotFound."""
         return self.path.evaluate(env.context if self._of_context else env.input)

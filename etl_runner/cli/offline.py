@@ -9,6 +9,7 @@ from etl_runner.config.configuration import Config, Schedule
 from etl_runner.config.load import load_config
 from etl_runner.errors import NotFound
 from etl_runner.jsontypes import Json
+from etl_runner.schedule.due import tick_sample
 from etl_runner.schedule.expressions import parse_expression
 from etl_runner.schedule.patterns import compile_pattern
 from etl_runner.settings import load_settings
@@ -33,6 +34,7 @@ def read_config(config_dir: Path, workflows_dir: Path, settings_dir: Path | None
         check_expression=parse_expression,
         check_pattern=compile_pattern,
         check_resource=check_resource,
+        tick_sample=tick_sample,
         account=settings.account,
         region=settings.region,
     )

@@ -16,14 +16,18 @@ CheckPattern: TypeAlias = Callable[[Json], object]
 CheckResource: TypeAlias = Callable[[str], str | None]
 """Takes the resource of a Task, ItemReader or ResultWriter; a sentence when nobody can do it."""
 
+TickSample: TypeAlias = Callable[[str, str, str], Json]
+"""Takes a schedule's name, expression and zone, both good; what its template gets to see at a tick."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checks:
-    """What the rooms above know: whether expressions, patterns and resources can be used."""
+    """What the rooms above know: whether expressions, patterns and resources can be used, what a tick is."""
 
     expression: CheckExpression
     pattern: CheckPattern
     resource: CheckResource
+    tick_sample: TickSample
 
 
 @dataclass(slots=True)

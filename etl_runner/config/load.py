@@ -6,7 +6,14 @@ from types import MappingProxyType
 from etl_runner.arn import DEFAULT_ACCOUNT, DEFAULT_REGION
 from etl_runner.config.configuration import Config, FunctionBinding, Queue, Rule, Schedule, WorkflowDefinition
 from etl_runner.config.files import InputFile, find_files, fingerprint, read_files
-from etl_runner.config.gather import CheckExpression, CheckPattern, CheckResource, Checks, Gathering
+from etl_runner.config.gather import (
+    CheckExpression,
+    CheckPattern,
+    CheckResource,
+    Checks,
+    Gathering,
+    TickSample,
+)
 from etl_runner.config.trigger_files import read_rules, read_schedules
 from etl_runner.config.workflow_files import check_resources, folder_of, read_functions, read_workflow
 from etl_runner.errors import ConfigError, Fault
@@ -19,6 +26,7 @@ def load_config(
     check_expression: CheckExpression,
     check_pattern: CheckPattern,
     check_resource: CheckResource,
+    tick_sample: TickSample,
     account: str = DEFAULT_ACCOUNT,
     region: str = DEFAULT_REGION,
 ) -> Config:
@@ -26,9 +34,12 @@ def load_config(
 
     `check_expression(text, zone)` and `check_pattern(pattern)` raise InvalidInput; `check_resource(resource)`
     gives a sentence for what nobody can do and is not asked about Lambda functions, which must be bound in a
-    functions.yaml. Raises ConfigError with every fault of every file, in the order of files and places.
+    functions.yaml; `tick_sample(name, expression, zone)` gives what a schedule's template gets to see.
+    Raises ConfigError with every fault of every file, in the order of files and places.
     """
-    checks = Checks(expression=check_expression, pattern=check_pattern, resource=check_resource)
+    checks = Checks(
+        expression=check_expression, pattern=check_pattern, resource=check_resource, tick_sample=tick_sample
+    )
     into = Gathering(checks, account, region)
     try:
         files, faults = find_files(config_dir, workflows_dir)

@@ -15,6 +15,7 @@ from etl_runner.config.faults import near, shape_faults, sound_entries
 from etl_runner.config.files import InputFile
 from etl_runner.config.gather import Gathering
 from etl_runner.config.models import QueueEntry, RuleEntry, RulesFile, ScheduleEntry, SchedulesFile
+from etl_runner.config.template_paths import check_event_paths, check_tick_paths
 from etl_runner.config.yaml_source import decode, read_config_yaml
 from etl_runner.errors import Fault
 from etl_runner.jsontypes import Json
@@ -69,12 +70,17 @@ def _schedule(entry: ScheduleEntry, node: Node, workflows: set[str], into: Gathe
     known_zone = into.ask(
         lambda: check(_ANY_EXPRESSION, entry.timezone), node.get("timezone") or node, "unknown-zone"
     )
-    into.ask(lambda: check(entry.expression, "UTC"), node.get("expression") or node, "invalid-expression")
+    known_expression = into.ask(
+        lambda: check(entry.expression, "UTC"), node.get("expression") or node, "invalid-expression"
+    )
     _check_workflow(entry.workflow, node, workflows, into)
     has_input = "input" in entry.model_fields_set
     template = _template(entry.input, node, into) if has_input else None
     if (has_input and template is None) or not known_zone:
         return None
+    if has_input and known_expression:
+        sample = into.checks.tick_sample(entry.name, entry.expression, entry.timezone)
+        check_tick_paths(node.get("input") or node, sample, into)
     start_ms = _moment(entry.start, entry.timezone, node, "start", into)
     end_ms = _moment(entry.end, entry.timezone, node, "end", into)
     if start_ms is not None and end_ms is not None and end_ms <= start_ms:
@@ -106,6 +112,8 @@ def _rule(entry: RuleEntry, node: Node, workflows: set[str], into: Gathering) ->
     template = _template(entry.input, node, into) if has_input else None
     if has_input and template is None:
         return None
+    if has_input:
+        check_event_paths(node.get("input") or node, into)
     return Rule(
         name=entry.name,
         pattern=entry.pattern,

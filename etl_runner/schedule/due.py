@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from etl_runner.asl.dataflow import Template, compile_template
 from etl_runner.clock import to_datetime, to_iso
 from etl_runner.jsontypes import Json
-from etl_runner.schedule.expressions import ScheduleExpression
+from etl_runner.schedule.expressions import ScheduleExpression, parse_expression
 
 DEFAULT_GRACE_MS: Final = 300_000
 
@@ -28,6 +28,9 @@ COUNT_AT_MOST: Final = 1_000_000
 """Beyond this, ticks that share a row are not counted: a clock a century ahead must not stop the service."""
 
 NAME_LIMIT: Final = 80  # StartExecution's bound on `name`
+
+SAMPLE_MS: Final = 1_767_225_600_000
+"""2026-01-01T00:00:00Z: the same always, so that what is right today is not refused tomorrow."""
 
 DEFAULT_INPUT: Final = compile_template({"tick.$": "$.tick", "schedule.$": "$.schedule"})
 
@@ -241,6 +244,12 @@ def tick_values(spec: ScheduleSpec, due_ms: int) -> Json:
             "timezone": spec.expression.timezone,
         },
     }
+
+
+def tick_sample(name: str, expression: str, timezone: str) -> Json:
+    """The values of some tick of a schedule, for a check of its template. Raises InvalidInput."""
+    spec = ScheduleSpec(name=name, expression=parse_expression(expression, timezone), workflow="")
+    return tick_values(spec, SAMPLE_MS)
 
 
 @lru_cache(maxsize=64)

@@ -21,6 +21,7 @@ from etl_runner.engine.engine import Engine
 from etl_runner.engine.launch import Launch
 from etl_runner.engine.workflows import Workflows
 from etl_runner.errors import Fault
+from etl_runner.schedule.due import tick_sample
 from etl_runner.schedule.events import EventService, RuleSpec
 from etl_runner.schedule.expressions import parse_expression
 from etl_runner.schedule.patterns import compile_pattern
@@ -95,6 +96,7 @@ class Stage:
             check_expression=parse_expression,
             check_pattern=compile_pattern,
             check_resource=lambda _: None,
+            tick_sample=tick_sample,
         )
         self.faults: tuple[Fault, ...] = ()
         workflows = Workflows(self.store, self.clock)

@@ -9,6 +9,7 @@ import pytest
 from etl_runner.config.configuration import Config
 from etl_runner.config.load import load_config
 from etl_runner.errors import ConfigError
+from etl_runner.schedule.due import tick_sample
 from etl_runner.schedule.expressions import parse_expression
 from etl_runner.schedule.patterns import compile_pattern
 
@@ -107,6 +108,7 @@ def load(root: Path) -> Callable[[], Config]:
             check_expression=parse_expression,
             check_pattern=compile_pattern,
             check_resource=check_resource,
+            tick_sample=tick_sample,
         )
 
     return run

@@ -10,6 +10,7 @@ import pytest
 from etl_runner.aws import AwsAccess
 from etl_runner.config.load import load_config
 from etl_runner.errors import ConfigError, Fault
+from etl_runner.schedule.due import tick_sample
 from etl_runner.schedule.expressions import parse_expression
 from etl_runner.schedule.patterns import compile_pattern
 from etl_runner.tasks.functions import FunctionRegistry
@@ -51,6 +52,7 @@ def check(root: Path) -> Iterator[Check]:
                 check_expression=parse_expression,
                 check_pattern=compile_pattern,
                 check_resource=router.accepts,
+                tick_sample=tick_sample,
             )
         except ConfigError as error:
             return list(error.faults)

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from etl_runner.asl.parse import lint
 from etl_runner.config.configuration import Config
 from etl_runner.config.load import load_config
+from etl_runner.schedule.due import tick_sample
 from etl_runner.schedule.expressions import parse_expression
 from etl_runner.schedule.patterns import compile_pattern
 
@@ -84,6 +85,7 @@ def shipped() -> Config:
         check_expression=parse_expression,
         check_pattern=compile_pattern,
         check_resource=lambda _resource: None,
+        tick_sample=tick_sample,
     )
 
 
