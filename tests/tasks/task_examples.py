@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -168,12 +169,20 @@ def silence(event: Any, context: Any) -> Any:
 
 def garble(event: Any, context: Any) -> Any:
     """Write rubbish into every socket the process has."""
-    for fd in range(3, 20):
-        try:
-            os.write(fd, b"\xff" * 64)
-        except OSError:
-            continue
+    # The line has the number that it had in the daemon: any, where many files are open.
+    lines = [fd for fd in (int(entry.name) for entry in Path("/dev/fd").iterdir()) if is_socket(fd)]
+    if not lines:
+        raise CustomException("the worker has no socket to write rubbish into")
+    for fd in lines:
+        os.write(fd, b"\xff" * 64)
     time.sleep(600)
+
+
+def is_socket(fd: int) -> bool:
+    try:
+        return stat.S_ISSOCK(os.fstat(fd).st_mode)
+    except OSError:  # the one that listing the folder took
+        return False
 
 
 def mutate(event: Any, context: Any) -> Any:

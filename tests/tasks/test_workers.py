@@ -388,7 +388,9 @@ def test_rubbish_on_the_workers_line_costs_the_task_and_not_the_daemon(
     pool.submit(spec("garble"), bad := invoke(), sink)
     pool.submit(spec("echo"), good := invoke(1), sink)
 
-    assert sink.failed(bad.token).error == "Runtime.ExitError"
+    outcome = sink.failed(bad.token)
+    assert outcome.error == "Runtime.ExitError"
+    assert "wrote into the worker's own connection" in outcome.cause
     assert sink.succeeded(good.token).output == 1
 
 
