@@ -159,18 +159,23 @@ class Gate:
             )
         if bears(headers, self._token) or path in OPEN_PATHS:
             return None
-        return Refused(
-            401, "Unauthorized", "this needs the header Authorization: Bearer TOKEN, with our token"
-        )
+        missing = "this needs the header Authorization: Bearer TOKEN, with our token"
+        wrong = "the token given is not this service's"
+        return Refused(401, "Unauthorized", wrong if _given(headers) else missing)
 
 
 def bears(headers: dict[bytes, bytes], token: bytes) -> bool:
     """Whether a request bears the token: as bearer, or as AWS's session token, which boto3 can send."""
+    # Compared in constant time, so that the answer's delay does not tell how much of it was right.
+    return hmac.compare_digest(_given(headers), token)
+
+
+def _given(headers: dict[bytes, bytes]) -> bytes:
+    """The token that a request bears, empty when it bears none."""
     scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
     if scheme.lower() != b"bearer":
         given = headers.get(b"x-amz-security-token", b"")
-    # Compared in constant time, so that the answer's delay does not tell how much of it was right.
-    return hmac.compare_digest(given.strip(), token)
+    return given.strip()
 
 
 def is_loopback(host: str) -> bool:

@@ -132,7 +132,7 @@ def _raised(shown: Json, status: int) -> EtlRunnerError:
     """The error that the service told of."""
     kind, message = str(shown.get("type", "")), str(shown.get("message", ""))
     if status in {401, 403}:
-        return NotAllowed(f"{message}; give it with --token or ETL_RUNNER_API_TOKEN")
+        return NotAllowed(f"{message}; give the service's token with --token or ETL_RUNNER_API_TOKEN")
     if "faults" in shown:
         fields = ("file", "line", "column", "severity", "code", "what", "remedy")
         faults = [Fault(**{name: each[name] for name in fields}) for each in shown["faults"]]

@@ -296,6 +296,29 @@ def test_boto3_puts_events_here(stage: Stage, token: str | None) -> None:
     assert started["origin"] == "rule:customers"
 
 
+@pytest.mark.parametrize(
+    ("headers", "says"),
+    [
+        ({}, "this needs the header Authorization: Bearer TOKEN, with our token"),
+        ({"Authorization": "Bearer "}, "this needs the header Authorization: Bearer TOKEN, with our token"),
+        (
+            {"Authorization": "Basic s3cret"},
+            "this needs the header Authorization: Bearer TOKEN, with our token",
+        ),
+        ({"Authorization": "Bearer s3cre"}, "the token given is not this service's"),
+        ({"Authorization": "Bearer entirely-other"}, "the token given is not this service's"),
+        ({"X-Amz-Security-Token": "s3creT"}, "the token given is not this service's"),
+    ],
+)
+def test_a_wrong_token_is_told_from_a_missing_one_and_nothing_else_is(
+    stage: Stage, headers: dict[str, str], says: str
+) -> None:
+    answer = in_process(stage, "GET", "/v1/workflows", headers=headers, app_token="s3cret")
+
+    assert answer.status_code == 401
+    assert answer.json() == {"error": {"type": "Unauthorized", "message": says}}
+
+
 def test_put_events_without_the_token_is_refused(stage: Stage) -> None:
     headers = {"X-Amz-Target": "AWSEvents.PutEvents", "X-Amz-Security-Token": "wrong"}
     answer = in_process(stage, "POST", "/", headers=headers, json={"Entries": [entry()]}, app_token="s3cret")

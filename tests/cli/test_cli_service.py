@@ -259,10 +259,13 @@ def test_a_token_is_sent_and_asked_for(stage: Stage) -> None:
 
     with served(stage, "s3cret") as url:
         refused = cli("workflows", "list", "--url", url)
+        wrong = cli("workflows", "list", "--url", url, "--token", "guess")
         let_in = cli("workflows", "list", "--url", url, ETL_RUNNER_API_TOKEN="s3cret")
 
     assert refused.exit_code == MISTAKE
     assert "ETL_RUNNER_API_TOKEN" in refused.stderr
+    assert wrong.exit_code == MISTAKE
+    assert "the token given is not this service's" in wrong.stderr
     assert let_in.exit_code == FINE
 
 
