@@ -14,6 +14,10 @@ from etl_runner.settings import FILE_NAME
 
 CONFIG_KINDS: Final = ("schedules", "rules")
 _YAML: Final = frozenset({".yaml", ".yml"})
+_DEFINITION: Final = frozenset({".json", ".asl"}) | _YAML
+_CODE_TOO: Final = (
+    f". The functions of it that {FUNCTIONS_FILE} names are looked up when their folder is checked"
+)
 
 
 class Findings:
@@ -36,7 +40,7 @@ class Findings:
 def lint_paths(paths: list[Path], workflows_dir: Path | None) -> Findings:
     """Look at all paths. A configuration is held against `workflows_dir`, or a workflows folder among them.
 
-    Raises InvalidInput for a path that does not exist or holds nothing to look at.
+    Raises InvalidInput for a path that does not exist, is no file of ours or holds nothing to look at.
     """
     found = Findings()
     given = [path for path in paths if _is_workflows(path)]
@@ -79,8 +83,14 @@ def _lint_file(path: Path, beside: Path | None, into: Findings) -> None:
     elif path.name == FILE_NAME or (kind.name in CONFIG_KINDS and path.suffix in _YAML):
         config = kind if path.name == FILE_NAME else kind.parent
         _lint_config(config, beside or _beside(config), into, only=path)
-    else:
+    elif path.suffix in _DEFINITION:
         _lint_definition(path, into)
+    else:
+        raise InvalidInput(
+            f"{path} is no definition: that is a file *.json, *.asl, *.yaml or *.yml; lint also takes "
+            f"{FUNCTIONS_FILE}, {FILE_NAME}, the files of schedules/ and rules/, and folders of all of these"
+            f"{_CODE_TOO if path.suffix == '.py' else ''}"
+        )
     into.files.add(path)
 
 

@@ -240,7 +240,7 @@ def test_one_workflow_is_held_against_its_functions(files: tuple[Path, Path]) ->
     assert (found["errors"], found["warnings"]) == (len(found["faults"]), 0)
 
 
-@pytest.mark.parametrize("suffix", ["json", "yaml"])
+@pytest.mark.parametrize("suffix", ["json", "asl", "yaml", "yml"])
 def test_a_single_definition_can_be_anywhere(tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"alone.{suffix}"
     file.write_text('{"StartAt": "B", "States": {"A": {"Type": "Pass", "End": true}}}')
@@ -266,6 +266,20 @@ def test_a_path_with_nothing_to_look_at_is_a_mistake(
     monkeypatch.chdir(tmp_path)
 
     assert cli("lint", path).exit_code == MISTAKE
+
+
+@pytest.mark.parametrize("name", ["tasks.py", "README", "table.csv"])
+def test_a_file_that_is_no_definition_is_a_mistake_and_told_what_lint_takes(
+    tmp_path: Path, name: str
+) -> None:
+    file = tmp_path / name
+    file.write_text("def work(event, context):\n    return event\n")
+    result = cli("lint", str(file))
+
+    assert result.exit_code == MISTAKE
+    assert f"{file} is no definition: that is a file *.json," in " ".join(result.stderr.split())
+    assert "functions.yaml" in result.stderr
+    assert result.stdout == ""
 
 
 def test_the_projects_own_files_are_without_fault() -> None:
