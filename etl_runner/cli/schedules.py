@@ -3,6 +3,7 @@
 import time
 from datetime import datetime
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Final
 
 import typer
@@ -161,8 +162,13 @@ def _set(name: str, action: str, url: str, token: str | None, *, as_json: bool) 
     if as_json:
         output.document(found)
     else:
-        following = output.when(found["nextDue"]) or "none"
-        output.say(f"{name} is {_state(found)}; its next tick: {following}")
+        output.say(f"{name} is {_state(found)}; {_what_follows(name, found)}")
+
+
+def _what_follows(name: str, schedule: Json) -> str:
+    if _state(schedule) == "paused":
+        return f"its ticks start nothing until etl-runner schedules resume {quote(name)}"
+    return f"its next tick: {output.when(schedule['nextDue']) or 'none'}"
 
 
 @app.command(epilog=exits.epilog())

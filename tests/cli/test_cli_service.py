@@ -196,9 +196,11 @@ def test_tables_fit_the_terminal_and_lose_nothing(stage: Stage, columns: int) ->
 
 def test_workflows_schedules_and_events_are_shown_and_driven() -> None:
     assert "Says hello." in cli("workflows", "list").stdout
-    assert "nightly is paused" in cli("schedules", "pause", "nightly").stdout
+    assert cli("schedules", "pause", "nightly").stdout == (
+        "nightly is paused; its ticks start nothing until etl-runner schedules resume nightly\n"
+    )
     assert "paused" in cli("schedules", "next", "nightly", "-n", "1").stdout
-    assert "nightly is on" in cli("schedules", "resume", "nightly").stdout
+    assert "nightly is on; its next tick: 2" in cli("schedules", "resume", "nightly").stdout
     assert "nightly fired" in cli("schedules", "fire", "nightly", "--fire-id", "x").stdout
     assert "started" in cli("schedules", "ticks").stdout
     assert "At 04:00" in cli("schedules", "list").stdout
