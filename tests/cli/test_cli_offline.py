@@ -80,6 +80,25 @@ def test_every_command_has_help(line: list[str]) -> None:
         assert all(f"{code}  {meaning}" in result.stdout for code, meaning in MEANINGS.items())
 
 
+def test_the_documents_name_no_option_that_does_not_exist() -> None:
+    texts = [path.read_text() for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))]
+    calls = {
+        (command, option)
+        for text in texts
+        for command, rest in re.findall(r"(?:etl-runner |`)([a-z]+)\b([^`#\n]*)", text)
+        if command in COMMANDS
+        for option in re.findall(r"(?<!\S)--[a-z][a-z-]*", rest)
+    }
+    known = {
+        (line[0], option)
+        for line in COMMAND_LINES
+        for option in re.findall(r"--[a-z][a-z-]*", cli(*line, "--help", COLUMNS="200").stdout)
+    }
+
+    assert calls
+    assert calls - known == set()
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_root_says_of_a_command_what_it_says_itself(name: str) -> None:
     assert COMMANDS[name] in cli("--help", COLUMNS="100").stdout
