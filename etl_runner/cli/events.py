@@ -52,7 +52,7 @@ def put(
         if not json:
             _show(each)
         for match in _failed(each):
-            what = f"the rule {match['rule']} could not start its workflow: {match['reason']}"
+            what = f"the rule {match['rule']} could not start its workflow"
             output.note(f"event {each['eventId']} was taken, but {what}")
     errors = [each["error"]["type"] for each in found["events"] if "error" in each]
     if errors:
@@ -70,8 +70,8 @@ def _show(event: Json) -> None:
     if not event["matches"]:
         output.say(f"{event['eventId']}: no rule matches it; nothing was started")
     for match in event["matches"]:
-        if match["outcome"] != "failed":
-            output.say(f"{event['eventId']}: {match['rule']} {match['outcome']} {match['executionArn']}")
+        what = match["executionArn"] or match["reason"]
+        output.say(f"{event['eventId']}: {match['rule']} {match['outcome']} {what}")
 
 
 @app.command("list", epilog=exits.epilog())

@@ -218,6 +218,7 @@ def test_an_event_whose_rule_could_not_start_its_workflow_ends_with_1_and_says_w
         assert (told.exit_code, as_json.exit_code) == (FAILED, FAILED), again
         for result in (told, as_json):
             assert "event e1 was taken, but the rule customers could not start its workflow" in result.stderr
+        assert "e1: customers failed the input has" in told.stdout
         (event,) = document(as_json)["events"]
         assert [match["outcome"] for match in event["matches"]] == ["failed"]
         assert "262,144" in event["matches"][0]["reason"]

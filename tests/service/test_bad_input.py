@@ -11,7 +11,7 @@ import pytest
 from etl_runner.demo.embedded_aws import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from tests.service.program import ARN, HTTP, Daemon, Installation, serving, task, until
 
-MISTAKE, UNAVAILABLE = 2, 3
+FAILED, MISTAKE, UNAVAILABLE = 1, 2, 3
 
 S3_GET = "arn:aws:states:::aws-sdk:s3:getObject"
 
@@ -140,6 +140,7 @@ def test_an_input_over_the_limit_is_refused_and_starts_nothing(long_lived: Daemo
     assert "262,145 bytes as JSON, 262,144 are allowed" in by_cli.stderr
     assert by_http.status_code == 400
     assert "262,145 bytes" in by_http.json()["error"]["message"]
+    assert by_event.code == FAILED
     assert "shop failed the input has 262,347 bytes as JSON" in by_event.stdout
     assert count(long_lived) == before
     fits = long_lived.outcome(long_lived.start("jobs-work", big[:-1]))
