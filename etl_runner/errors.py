@@ -18,6 +18,11 @@ Public docstrings name those that a function raises.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
+
+# Names of ASL errors that more than one room gives (developer guide, "Handling errors").
+RUNTIME: Final = "States.Runtime"
+READER_FAILED: Final = "States.ItemReaderFailed"
 
 
 class EtlRunnerError(Exception):

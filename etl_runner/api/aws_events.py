@@ -20,7 +20,6 @@ _log = structlog.get_logger("http")
 
 TARGET: Final = "AWSEvents.PutEvents"
 MOST_ENTRIES: Final = 10
-MOST_BYTES: Final = 1_048_576
 _JSON_1_1: Final = "application/x-amz-json-1.1"
 
 

@@ -16,7 +16,7 @@ import structlog
 
 from etl_runner.asl import model
 from etl_runner.aws import AwsAccess
-from etl_runner.errors import EtlRunnerError, StatesError
+from etl_runner.errors import READER_FAILED, EtlRunnerError, StatesError
 from etl_runner.jsontypes import Json
 from etl_runner.machine.map_plan import batched, select_item
 from etl_runner.s3.items import ItemStream, pin
@@ -25,7 +25,6 @@ _log = structlog.get_logger("map-run")
 
 PAGE_CHILDREN: Final = 100
 PAGES_AHEAD: Final = 4
-READER_FAILED: Final = "States.ItemReaderFailed"
 GET_OBJECT: Final = ":states:::s3:getObject"
 
 

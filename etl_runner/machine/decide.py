@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from etl_runner.asl import model
-from etl_runner.errors import StatesError
+from etl_runner.errors import RUNTIME, StatesError
 from etl_runner.machine import facts as f
 from etl_runner.machine import stimuli as s
 from etl_runner.machine.decision import Decision, EventLimitReached
 from etl_runner.machine.event_count import EVENT_LIMIT
-from etl_runner.machine.failure import RUNTIME, TIMEOUT, end_execution, fail_evaluation, fail_state
+from etl_runner.machine.failure import TIMEOUT, end_execution, fail_evaluation, fail_state
 from etl_runner.machine.groups import finish_frame, guarded_finish
 from etl_runner.machine.state import ROOT, Frame, Machine, OpenMapRun, OpenTask, OpenTimer, Status, begin
 from etl_runner.machine.states.fan_out import start_map, start_parallel

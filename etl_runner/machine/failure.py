@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from etl_runner.asl import model
-from etl_runner.errors import StatesError
+from etl_runner.errors import RUNTIME, StatesError
 from etl_runner.jsontypes import Json
 from etl_runner.machine import facts as f
 from etl_runner.machine.decision import Decision
@@ -14,7 +14,6 @@ from etl_runner.machine.state import ROOT, Frame, Group
 
 TIMEOUT: Final = "States.Timeout"
 HEARTBEAT_TIMEOUT: Final = "States.HeartbeatTimeout"
-RUNTIME: Final = "States.Runtime"
 
 
 def fail_evaluation(decision: Decision, frame: Frame, error: StatesError) -> None:

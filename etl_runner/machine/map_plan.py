@@ -18,10 +18,9 @@ from etl_runner.arn import map_run_arn
 from etl_runner.asl import model
 from etl_runner.asl.dataflow import Env, PathNotFound, Selector
 from etl_runner.asl.rules import MAX_LABEL_LENGTH
-from etl_runner.errors import StatesError
+from etl_runner.errors import RUNTIME, StatesError
 from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json, dumps, dumps_text
 
-RUNTIME: Final = "States.Runtime"
 _BAD_IN_LABEL: Final = re.compile(r"[^A-Za-z0-9._-]")
 _FRACTION: Final = "ToleratedFailurePercentagePath"
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import Any, Final, Self
 
+from etl_runner.errors import READER_FAILED
 from etl_runner.jsontypes import Json
 from etl_runner.s3 import pinned as pinned_objects
-from etl_runner.s3.pinned import READER_FAILED, Pinned, PinnedStream, read_range
+from etl_runner.s3.pinned import Pinned, PinnedStream, read_range
 from etl_runner.s3.plan import ChunkPlanner, Cursor, first_cursor
 from etl_runner.s3.reader_config import ReaderConfig
 from etl_runner.s3.records import CsvRecords, JsonArray, JsonLines

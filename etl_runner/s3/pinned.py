@@ -3,13 +3,11 @@
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Self
 
-from etl_runner.errors import StatesError
+from etl_runner.errors import READER_FAILED, StatesError
 from etl_runner.jsontypes import Json
 from etl_runner.s3.failures import ATTEMPTS, Failure, failure_of, pause
-
-READER_FAILED: Final = "States.ItemReaderFailed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from etl_runner.errors import StatesError
+from etl_runner.errors import READER_FAILED, StatesError
 from etl_runner.jsontypes import Json
-from etl_runner.s3.pinned import READER_FAILED, Pinned
+from etl_runner.s3.pinned import Pinned
 from etl_runner.s3.reader_config import ReaderConfig, check_header
 from etl_runner.s3.splitter import BoundarySearch, State, scan
 

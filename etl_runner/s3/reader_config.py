@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
-from etl_runner.errors import StatesError
+from etl_runner.errors import READER_FAILED, StatesError
 from etl_runner.jsontypes import Json
-from etl_runner.s3.pinned import READER_FAILED
 
 DELIMITERS: Final = {"COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "SPACE": " ", "TAB": "\t"}
 _KEYS: Final = frozenset(

@@ -11,9 +11,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
-from etl_runner.errors import StatesError
+from etl_runner.errors import READER_FAILED, StatesError
 from etl_runner.jsontypes import Json, loads
-from etl_runner.s3.pinned import READER_FAILED
 
 RECORD_LIMIT_BYTES: Final = 16 * 1024 * 1024
 """A line or array element longer than this is taken for a mistake in the file, not for an item."""

@@ -1,6 +1,5 @@
 """What the engine and whoever does the work say to each other: Invocation in, Outcome out."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -124,6 +123,3 @@ class Invoker(Protocol):
     def close(self, grace_s: float) -> None:
         """Take no more work, let what runs finish for up to `grace_s` seconds, then end it."""
         ...
-
-
-Registry: TypeAlias = Callable[[str], Invoker | None]

@@ -2,11 +2,10 @@
 
 from etl_runner.asl import model
 from etl_runner.asl.dataflow import PathNotFound, Selector
-from etl_runner.errors import StatesError
+from etl_runner.errors import RUNTIME, StatesError
 from etl_runner.jsontypes import Json
 from etl_runner.machine import facts as f
 from etl_runner.machine.decision import INLINE_MAP_CONCURRENCY, Decision
-from etl_runner.machine.failure import RUNTIME
 from etl_runner.machine.flow import effective_input
 from etl_runner.machine.groups import guarded_finish, open_children
 from etl_runner.machine.map_plan import make_plan, not_a_number

@@ -9,9 +9,9 @@ from etl_runner.asl.dataflow import (
     apply_output_path,
     field_not_found,
 )
-from etl_runner.errors import StatesError
+from etl_runner.errors import RUNTIME, StatesError
 from etl_runner.machine.decision import Decision
-from etl_runner.machine.failure import RUNTIME, fail_state
+from etl_runner.machine.failure import fail_state
 from etl_runner.machine.flow import effective_input, leave, pass_on
 from etl_runner.machine.state import Frame
 

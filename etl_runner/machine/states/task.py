@@ -5,11 +5,11 @@ from typing import Final
 
 from etl_runner.asl import model
 from etl_runner.asl.dataflow import PathNotFound, Selector
-from etl_runner.errors import StatesError
+from etl_runner.errors import RUNTIME, StatesError
 from etl_runner.jsontypes import Json
 from etl_runner.machine import facts as f
 from etl_runner.machine.decision import Decision
-from etl_runner.machine.failure import HEARTBEAT_TIMEOUT, RUNTIME, TIMEOUT, fail_state
+from etl_runner.machine.failure import HEARTBEAT_TIMEOUT, TIMEOUT, fail_state
 from etl_runner.machine.flow import check_size, effective_input
 from etl_runner.machine.groups import guarded_finish
 from etl_runner.machine.state import Frame

@@ -6,11 +6,10 @@ from typing import Final
 from etl_runner.asl import model
 from etl_runner.asl.dataflow import WHOLE, PathNotFound, Selector, apply_output_path
 from etl_runner.clock import from_datetime
-from etl_runner.errors import StatesError
+from etl_runner.errors import RUNTIME, StatesError
 from etl_runner.jsontypes import Json
 from etl_runner.machine import facts as f
 from etl_runner.machine.decision import Decision
-from etl_runner.machine.failure import RUNTIME
 from etl_runner.machine.flow import effective_input, leave
 from etl_runner.machine.state import Frame
 
