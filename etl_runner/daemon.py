@@ -358,8 +358,11 @@ def _answer(service: Service, listener: socket.socket, ending: Ending) -> None:
 
     from etl_runner.api.http import create_app  # noqa: PLC0415 -- brings Starlette
     from etl_runner.api.operations import Operations  # noqa: PLC0415 -- the same
+    from etl_runner.api.sfn.caller import Callers  # noqa: PLC0415 -- the same
 
-    app = create_app(Operations(service), api_token=service.settings.api_token)
+    settings = service.settings
+    callers = Callers(account=settings.account, region=settings.region)
+    app = create_app(Operations(service), api_token=settings.api_token, callers=callers)
 
     class Server(uvicorn.Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

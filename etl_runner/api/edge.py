@@ -70,18 +70,18 @@ async def blocking(call: Callable[..., T], *args: Any) -> T:
     return await run_in_threadpool(call, *args)
 
 
-async def read_body(request: Request) -> bytes:
-    """The whole body. Raises Refused 413 when it is too large."""
+async def read_body(request: Request, *, most: int = MOST_BODY_BYTES) -> bytes:
+    """The whole body, of up to `most` bytes. Raises Refused 413 when it is too large."""
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():
         size += len(part)
-        if size <= MOST_BODY_BYTES:
+        if size <= most:
             parts.append(part)
-        elif size > DRAINED_BYTES:
+        elif size > max(most, DRAINED_BYTES):
             break
-    if size > MOST_BODY_BYTES:
-        raise Refused(413, "TooLarge", f"the request has more than {MOST_BODY_BYTES:,} bytes; send less")
+    if size > most:
+        raise Refused(413, "TooLarge", f"the request has more than {most:,} bytes; send less")
     return b"".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""The HTTP edge: our own REST under /v1, health, and EventBridge's PutEvents at /.
+"""The HTTP edge: our own REST under /v1, health, and AWS's protocol at /: Step Functions and PutEvents.
 
 Errors are `{"error": {"type", "message", "faults"?}}` with 400, 401, 403, 404, 409, 413, 415 or 503. In
 paths, an execution is named by its ARN or by WORKFLOW/NAME, percent-encoded as one segment.
@@ -31,6 +31,9 @@ from etl_runner.api.edge import (
     read_json,
 )
 from etl_runner.api.operations import Operations
+from etl_runner.api.sfn.caller import Callers
+from etl_runner.api.sfn.protocol import PREFIX, answer
+from etl_runner.arn import DEFAULT_ACCOUNT, DEFAULT_REGION
 from etl_runner.clock import from_datetime
 from etl_runner.jsontypes import Json
 
@@ -323,6 +326,15 @@ async def show_ready(asked: Asked) -> Response:
     return JsonResponse({"ready": ready}, 200 if ready else 503)
 
 
+# --- AWS's protocol -----------------------------------------------------------------------------------------
+
+
+async def aws_call(request: Request) -> Response:
+    """POST /: whose call it is stands in X-Amz-Target."""
+    of_step_functions = request.headers.get("x-amz-target", "").startswith(PREFIX)
+    return await (answer if of_step_functions else put_events)(request)
+
+
 # --- the application ----------------------------------------------------------------------------------------
 
 
@@ -365,13 +377,15 @@ async def _other(_request: Request, error: Exception) -> Response:
     return JsonResponse({"error": {"type": kind, "message": message}}, error.status_code)
 
 
-def create_app(operations: Operations, *, api_token: str | SecretStr | None = None) -> Starlette:
+def create_app(
+    operations: Operations, *, api_token: str | SecretStr | None = None, callers: Callers | None = None
+) -> Starlette:
     """The application over the operations of one service; with a token, all but health asks for it."""
     token = api_token.get_secret_value() if isinstance(api_token, SecretStr) else api_token
     app = Starlette(
         routes=[
             *(Route(path, _endpoint(handler), methods=[method]) for method, path, handler in ROUTES),
-            Route("/", put_events, methods=["POST"]),
+            Route("/", aws_call, methods=["POST"]),
         ],
         middleware=[Middleware(Gate, token=token)],
         exception_handlers={HTTPException: _other},
@@ -379,4 +393,5 @@ def create_app(operations: Operations, *, api_token: str | SecretStr | None = No
     app.state.operations = operations
     app.state.token = token
     app.state.ends = Ends()
+    app.state.callers = callers or Callers(account=DEFAULT_ACCOUNT, region=DEFAULT_REGION)
     return app

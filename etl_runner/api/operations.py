@@ -51,6 +51,11 @@ class Operations:
         self._ends: dict[int, Future[Status]] = {}
         self._ends_lock = Lock()
 
+    @property
+    def rooms(self) -> Rooms:
+        """The service that these are the operations of."""
+        return self._rooms
+
     # --- executions ---------------------------------------------------------------------------------------
 
     def start_execution(self, workflow: str, input: Json, name: str | None = None) -> dict[str, Json]:  # noqa: A002 -- StartExecution's own word

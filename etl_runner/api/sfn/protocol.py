@@ -1,0 +1,86 @@
+"""The AWS JSON 1.0 protocol: POST / with `X-Amz-Target: AWSStepFunctions.ACTION`."""
+
+import inspect
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Final, cast
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+
+from etl_runner.api.edge import Refused, blocking, parse_json, read_body
+from etl_runner.api.operations import Operations
+from etl_runner.api.sfn.actions import actions
+from etl_runner.api.sfn.call import Call, Reply
+from etl_runner.api.sfn.caller import Callers
+from etl_runner.api.sfn.errors import AwsError
+from etl_runner.api.sfn.model import check
+from etl_runner.errors import StoreError
+from etl_runner.jsontypes import Json, dumps
+
+_log = structlog.get_logger("http")
+
+PREFIX: Final = "AWSStepFunctions."
+MOST_BODY_BYTES: Final = 8 * 1_048_576
+"""A definition may have 1 MiB, and as JSON in JSON each of its characters may take several."""
+
+_JSON_1_0: Final = "application/x-amz-json-1.0"
+
+
+async def answer(request: Request) -> Response:
+    """Answer one call of Step Functions' API."""
+    request_id = str(uuid.uuid4())
+    try:
+        content, status = await _reply(request, request_id), 200
+    except Exception as broken:  # noqa: BLE001 -- told without its details, see _told
+        error = _told(broken, request, request_id)
+        content, status = error.body(), error.status
+    return Response(dumps(content), status, {"x-amzn-requestid": request_id}, media_type=_JSON_1_0)
+
+
+def _told(broken: Exception, request: Request, request_id: str) -> AwsError:
+    match broken:
+        case AwsError():
+            return broken
+        case Refused(status=413):
+            return AwsError("RequestEntityTooLargeException", str(broken), 413)
+        case Refused():
+            return AwsError("SerializationException", str(broken), broken.status)
+        case StoreError():
+            return AwsError("ServiceUnavailableException", str(broken), 503)
+        case _:
+            target = request.headers.get("x-amz-target")
+            _log.error("a call broke down", target=target, request_id=request_id, exc_info=broken)
+            return AwsError("InternalFailure", "The service failed inside; its log says where.", 500)
+
+
+async def _reply(request: Request, request_id: str) -> Reply:
+    operations: Operations = request.app.state.operations
+    body = await read_body(request, most=MOST_BODY_BYTES)
+    callers: Callers = request.app.state.callers
+    caller = callers.of(request, body)
+    name = request.headers.get("x-amz-target", "").removeprefix(PREFIX)
+    action = actions().get(name)
+    if action is None:
+        raise AwsError("UnknownOperationException", f"The operation {name!r} is not offered here.")
+    parameters = parse_json(body) if body else {}
+    rooms = operations.rooms
+    call = Call(
+        parameters=_checked(name, parameters),
+        account=caller.account,
+        region=caller.region,
+        rooms=rooms,
+        now_ms=rooms.clock.now_ms(),
+        request_id=request_id,
+    )
+    if inspect.iscoroutinefunction(action):
+        return await cast("Callable[[Call], Awaitable[Reply]]", action)(call)
+    return await blocking(cast("Callable[[Call], Reply]", action), call)
+
+
+def _checked(name: str, parameters: Json) -> dict[str, Json]:
+    """The parameters that the model knows. Raises AwsError for what it forbids."""
+    if not isinstance(parameters, dict):
+        raise AwsError("SerializationException", "Start of structure or map was expected in the body.")
+    return check(name, parameters)
