@@ -70,6 +70,7 @@ class Dispatcher:
             heartbeat_ms=task.heartbeat_ms,
             credentials=task.credentials,
             task_token=task.task_token,
+            submitted=task.submission,
         )
         try:
             self._invoker.start(invocation, self)

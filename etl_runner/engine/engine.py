@@ -191,7 +191,7 @@ class Engine:
         for frame, work in live.machine.open_work():
             if isinstance(work, OpenMapRun):
                 self._map_runs.begin_soon(live.id)
-            elif not work.submitted and (work.deadline_ms is None or work.deadline_ms > now_ms):
+            elif live.holds(frame) and (work.deadline_ms is None or work.deadline_ms > now_ms):
                 # One whose time ran out meanwhile is not begun again: the first turn finds it timed out.
                 self._dispatcher.hand_out(live, frame, work)
                 count += 1

@@ -11,13 +11,15 @@ from etl_runner.asl import model
 from etl_runner.asl.parse import parse_definition
 from etl_runner.errors import StoreUnavailable
 from etl_runner.machine.facts import Fact, Token
-from etl_runner.machine.state import Machine, OpenMapRun, OpenTask, Status, fold
+from etl_runner.machine.state import Frame, Machine, OpenMapRun, OpenTask, Status, fold
 from etl_runner.store.store import ExecutionRow, Store
 
 _log = structlog.get_logger("engine")
 
 KEEP: Final = 5_000
 """How many executions that hold no hand-out may stay in memory; the rest are folded again when needed."""
+
+_JOBS: Final = (".sync", ".sync:2")
 
 
 @dataclass(slots=True)
@@ -52,10 +54,23 @@ class Live:
         if machine.status is not Status.RUNNING:
             return False
         for frame_id in machine.tokens.values():
-            work = machine.frames[frame_id].open
-            if isinstance(work, OpenMapRun) or (isinstance(work, OpenTask) and not work.submitted):
+            frame = machine.frames[frame_id]
+            if isinstance(frame.open, OpenMapRun) or self.holds(frame):
                 return True
         return False
+
+    def holds(self, frame: Frame) -> bool:
+        """Whether the frame's task is an invoker's to work on.
+
+        A task that was submitted is its service's, unless it is a job of the `.sync` form: whoever started
+        it looks for its end.
+        """
+        if not isinstance(frame.open, OpenTask):
+            return False
+        if not frame.open.submitted:
+            return True
+        state = self.definition.scopes[frame.scope].states[frame.state or ""]
+        return isinstance(state, model.TaskState) and state.resource.endswith(_JOBS)
 
 
 class Definitions:

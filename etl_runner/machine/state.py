@@ -29,7 +29,10 @@ class Status(StrEnum):
 
 
 class OpenTask(Struct, kw_only=True):
-    """A task that is handed out. `awaits_worker` holds while no worker has fetched it (activities only)."""
+    """A task that is handed out. `awaits_worker` holds while no worker has fetched it (activities only).
+
+    `submission` is the first response of a task that was submitted: a `.sync` job is found again by it.
+    """
 
     token: f.Token
     arguments: Json
@@ -37,6 +40,7 @@ class OpenTask(Struct, kw_only=True):
     heartbeat_ms: int | None = None
     credentials: Json = None
     submitted: bool = False
+    submission: Json = None
     awaits_worker: bool = False
     task_token: str | None = None
 
@@ -292,6 +296,7 @@ def _task_submitted(machine: Machine, fact: f.TaskSubmitted, _at: int) -> None:
     work = machine.frames[machine.tokens[fact.token]].open
     assert isinstance(work, OpenTask)
     work.submitted = True
+    work.submission = fact.output
 
 
 def _token_closed(machine: Machine, fact: Any, _at: int) -> None:
