@@ -1,0 +1,1 @@
+"""Scenarios recorded from AWS, played through boto3 against the real program."""
