@@ -43,7 +43,8 @@ class Execution(SQLModel, table=True):
 
     `working` says that a task or map run of it is handed out; `wake_at_ms` when a timer is due. `origin` is
     what started it: "api", "schedule:NAME", "rule:NAME", "map". `input_sha256` tells a repeated
-    StartExecution from another one of the same name.
+    StartExecution from another one of the same name. `logging` is the state machine's logging configuration
+    when it began, where that asks for anything (JSON). `redrive_token` is the client's of the last redrive.
     """
 
     __tablename__: ClassVar[str] = "execution"
@@ -87,6 +88,13 @@ class Execution(SQLModel, table=True):
     wake_at_ms: int | None = Field(default=None, sa_type=_Big)
     map_run_id: int | None = Field(default=None, foreign_key="map_run.id", sa_type=_Big)
     item_index: int | None = Field(default=None, sa_type=_Big)
+    state_machine_version_arn: str | None = None
+    state_machine_alias_arn: str | None = None
+    trace_header: str | None = None
+    logging: str | None = Field(default=None, sa_column=Column(Text))
+    redrive_count: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    redriven_ms: int | None = Field(default=None, sa_type=_Big)
+    redrive_token: str | None = None
 
 
 class FactPage(SQLModel, table=True):
@@ -121,6 +129,85 @@ class MapRun(SQLModel, table=True):
     cursor: str | None = Field(default=None, sa_column=Column(Text))
     next_index: int = Field(default=0, sa_type=_Big)
     read_all: bool = False
+
+
+TOKEN_STATES: Final = ("scheduled", "started", "closed")
+
+
+class TaskToken(SQLModel, table=True):
+    """A hand-out that someone else answers by its token's text: a callback, a `.sync` job or an activity.
+
+    Written with TaskScheduled, closed with the fact that closes the token. An activity's is "scheduled" until
+    a worker has fetched it, all others are "started" from the beginning. `heartbeat_ms` is a period;
+    `heartbeat_due_ms`, moved on by each heartbeat, when the task is lost. `hand_outs` counts how often it was
+    handed out: more than once after a crash.
+    """
+
+    __tablename__: ClassVar[str] = "task_token"
+    __table_args__ = (
+        CheckConstraint("state IN ('" + "','".join(TOKEN_STATES) + "')", name="known_state"),
+        Index(
+            "task_token_waiting",
+            "activity_arn",
+            "scheduled_ms",
+            "execution_id",
+            "token",
+            sqlite_where=Column("state") == "scheduled",
+        ),
+        Index(
+            "task_token_by_heartbeat",
+            "heartbeat_due_ms",
+            sqlite_where=Column("heartbeat_due_ms").isnot(None),
+        ),
+    )
+
+    execution_id: int = Field(foreign_key="execution.id", primary_key=True, sa_type=_Big)
+    token: int = Field(primary_key=True, sa_type=_Big)
+    text: str = Field(unique=True)
+    state: str
+    scheduled_ms: int = Field(sa_type=_Big)
+    activity_arn: str | None = None
+    worker: str | None = None
+    heartbeat_ms: int | None = Field(default=None, sa_type=_Big)
+    heartbeat_due_ms: int | None = Field(default=None, sa_type=_Big)
+    hand_outs: int = 1
+
+
+class Activity(SQLModel, table=True):
+    """A registered activity. `encryption` is its encryption configuration (JSON) where it was given one."""
+
+    __tablename__: ClassVar[str] = "activity"
+
+    arn: str = Field(primary_key=True)
+    name: str
+    created_ms: int = Field(sa_type=_Big)
+    encryption: str | None = Field(default=None, sa_column=Column(Text))
+
+
+class ExpressStart(SQLModel, table=True):
+    """An asynchronous Express execution that was acknowledged and has not ended: after a crash it runs again.
+
+    `request` is the StartRequest as JSON.
+    """
+
+    __tablename__: ClassVar[str] = "express_start"
+
+    id: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False}, sa_type=_Big)
+    arn: str = Field(unique=True)
+    started_ms: int = Field(sa_type=_Big)
+    request: str = Field(sa_column=Column(Text, nullable=False))
+
+
+class Outbox(SQLModel, table=True):
+    """A page of facts of which the world is still to be told: status changes (EventBridge) or events (Logs).
+
+    Committed with the page, deleted once it was told.
+    """
+
+    __tablename__: ClassVar[str] = "outbox"
+
+    execution_id: int = Field(primary_key=True, sa_type=_Big)
+    seq: int = Field(primary_key=True, sa_type=_Big)
 
 
 class WrittenObject(SQLModel, table=True):
