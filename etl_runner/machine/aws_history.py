@@ -35,18 +35,31 @@ def project(
     Timestamps are epoch milliseconds. With `include_data` false, inputs, outputs and parameters are left
     out. Raises ValueError when the pages do not begin with ExecutionStarted.
     """
-    projection: _Projection | None = None
+    projector = Projector(definition, region=region, include_data=include_data)
     for at_ms, page in pages:
         for fact in page:
-            if projection is not None:
-                yield from projection.take(fact, at_ms)
-            elif isinstance(fact, f.ExecutionStarted):
-                projection = _Projection(definition, begin(fact, at_ms), region, include_data=include_data)
-                yield projection.begun(at_ms)
-            else:
-                raise ValueError(
-                    f"a history begins with ExecutionStarted, this one with {type(fact).__name__}"
-                )
+            yield from projector.take(fact, at_ms)
+
+
+class Projector:
+    """The events of one execution fact by fact, for whoever goes on with it when there are more."""
+
+    def __init__(self, definition: model.StateMachine, *, region: str, include_data: bool = True) -> None:
+        self._definition = definition
+        self._region = region
+        self._include_data = include_data
+        self._projection: _Projection | None = None
+
+    def take(self, fact: f.Fact, at_ms: int) -> list[HistoryEvent]:
+        """The events of the next fact. Raises ValueError when the first is not ExecutionStarted."""
+        if self._projection is not None:
+            return self._projection.take(fact, at_ms)
+        if not isinstance(fact, f.ExecutionStarted):
+            raise ValueError(f"a history begins with ExecutionStarted, this one with {type(fact).__name__}")
+        machine = begin(fact, at_ms)
+        projection = _Projection(self._definition, machine, self._region, include_data=self._include_data)
+        self._projection = projection
+        return [projection.begun(at_ms)]
 
 
 class _Projection:
