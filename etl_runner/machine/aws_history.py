@@ -55,7 +55,8 @@ class Projector:
         if self._projection is not None:
             return self._projection.take(fact, at_ms)
         if not isinstance(fact, f.ExecutionStarted):
-            raise ValueError(f"a history begins with ExecutionStarted, this one with {type(fact).__name__}")
+            found = type(fact).__name__
+            raise ValueError(f"a history begins with ExecutionStarted, this one with {found}")  # noqa: TRY004 -- the history is damaged
         machine = begin(fact, at_ms)
         projection = _Projection(self._definition, machine, self._region, include_data=self._include_data)
         self._projection = projection
