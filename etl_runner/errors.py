@@ -12,6 +12,7 @@ EtlRunnerError                a sentence for the person in front: what, where, w
 │   ├── StoreTooNew           written by a later release than this one
 │   └── LostExecution         another writer has gone on with this execution; reload it
 └── StatesError               an ASL error: `error` is the name that Retry and Catch see, `cause` its text
+    └── QueryEvaluationError  a JSONata expression failed; carries the field that holds it
 
 Public docstrings name those that a function raises.
 """
@@ -23,6 +24,7 @@ from typing import Final
 # Names of ASL errors that more than one room gives (developer guide, "Handling errors").
 RUNTIME: Final = "States.Runtime"
 READER_FAILED: Final = "States.ItemReaderFailed"
+QUERY_EVALUATION: Final = "States.QueryEvaluationError"
 
 
 class EtlRunnerError(Exception):
@@ -49,6 +51,11 @@ class Fault:
     column: int = 0
     path: str = ""
     severity: str = "error"
+
+    @property
+    def pointer(self) -> str:
+        """The JSON pointer of the place, as AWS writes it: that of the whole document is "/"."""
+        return self.path or "/"
 
     def __str__(self) -> str:
         """`file:line:col: what; remedy [code]`."""
@@ -111,3 +118,15 @@ class StatesError(EtlRunnerError):
         self.error = error
         self.cause = cause
         super().__init__(f"{error}: {cause}" if cause else error)
+
+
+class QueryEvaluationError(StatesError):
+    """A JSONata expression failed, or gave what its field does not take: always States.QueryEvaluationError.
+
+    `location` is the field with its way inside, as the EvaluationFailed event shows it ("Output/result",
+    "Arguments"); None where AWS names none.
+    """
+
+    def __init__(self, cause: str, location: str | None = None) -> None:
+        self.location = location
+        super().__init__(QUERY_EVALUATION, cause)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from etl_runner.asl.intrinsics import IntrinsicCall, compile_call
+from etl_runner.asl.jsonata import JsonataExpression, JsonataPayload
 from etl_runner.asl.jsonpath import PathNotFound, PathSyntaxError
 from etl_runner.asl.reference import ReferencePath, compile_reference_path
 from etl_runner.asl.selector import WHOLE, Env, Selector, compile_selector
@@ -18,7 +19,10 @@ __all__ = [
     "WHOLE",
     "Env",
     "Expression",
+    "JsonataExpression",
+    "JsonataPayload",
     "PathNotFound",
+    "Payload",
     "ReferencePath",
     "Selector",
     "Template",
@@ -104,6 +108,10 @@ class Template:
         guide has for it (States.ParameterPathFailure, States.IntrinsicFailure) are not what AWS answers.
         """
         return self._value if self._make is None else self._make(env)
+
+
+Payload: TypeAlias = Template | JsonataPayload
+"""What Parameters, Arguments, ItemSelector, Output, Assign ... hold: `.evaluate(env)` and `.constant`."""
 
 
 def compile_template(value: Json) -> Template:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from etl_runner.asl.java_random import next_int
 from etl_runner.jsontypes import Json, dumps_canonical, dumps_text, loads
 
 Function: TypeAlias = Callable[[tuple[Json, ...], random.Random], Json]
@@ -249,21 +250,7 @@ def _math_random(arguments: tuple[Json, ...], rng: random.Random) -> Json:
         raise BadArguments(f"the start {start} must be less than the end {end}, which is not included")
     if len(arguments) == 2:
         return rng.randrange(start, end)
-    return start + _seeded(int(_number(arguments[2], "seed")), end - start)
-
-
-def _seeded(seed: int, bound: int) -> int:
-    """The first nextInt(bound) of java.util.Random(seed): the same seed gives the same number for ever."""
-    mask = (1 << 48) - 1
-    state = (seed ^ 0x5DEECE66D) & mask
-    while True:
-        state = (state * 0x5DEECE66D + 0xB) & mask
-        bits = state >> 17
-        if bound & (bound - 1) == 0:
-            return (bound * bits) >> 31
-        # Java draws again where the last, incomplete round of `bound` numbers would favour the small ones.
-        if bits - bits % bound + bound - 1 <= _INT_MAX or bound > _INT_MAX:
-            return bits % bound
+    return start + next_int(int(_number(arguments[2], "seed")), end - start)
 
 
 def _math_add(arguments: tuple[Json, ...], _rng: random.Random) -> Json:

@@ -12,12 +12,19 @@ from enum import StrEnum
 from typing import Final, TypeAlias
 
 from etl_runner.asl.choice import Rule
-from etl_runner.asl.dataflow import WHOLE, Expression, ReferencePath, Selector, Template
+from etl_runner.asl.dataflow import (
+    WHOLE,
+    Expression,
+    JsonataExpression,
+    Payload,
+    ReferencePath,
+    Selector,
+)
 from etl_runner.jsontypes import Json
 
 
 class QueryLanguage(StrEnum):
-    """How a state writes its expressions. JSONata has its place here and is refused until it is built."""
+    """How a state writes its expressions."""
 
     JSONPATH = "JSONPath"
     JSONATA = "JSONata"
@@ -52,16 +59,25 @@ class Retrier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catcher:
-    """One entry of Catch. `result_path` None means null: the error output is dropped."""
+    """One entry of Catch. `result_path` None means null: the error output is dropped.
+
+    A JSONata catcher has `output` in its place; without it the output is the error output.
+    """
 
     error_equals: tuple[str, ...]
     next: str
     result_path: ReferencePath | None = field(default_factory=ReferencePath.whole)
+    output: Payload | None = None
+    assign: Payload | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateBase:
-    """What every state has. A path of None is ASL's null; WHOLE is `$`."""
+    """What every state has. A path of None is ASL's null; WHOLE is `$`.
+
+    `output` is JSONata's Output. `assign` gives an object from the names of variables to their values, in
+    either language.
+    """
 
     name: str
     place: Place = Place()
@@ -69,6 +85,8 @@ class StateBase:
     query_language: QueryLanguage = QueryLanguage.JSONPATH
     input_path: Selector | None = WHOLE
     output_path: Selector | None = WHOLE
+    output: Payload | None = None
+    assign: Payload | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,18 +94,21 @@ class PassState(StateBase):
     """`result` is a one-tuple when the field is there, since null is a value too. `next` None means End."""
 
     next: str | None
-    parameters: Template | None = None
+    parameters: Payload | None = None
     result: tuple[Json] | None = None
     result_path: ReferencePath | None = field(default_factory=ReferencePath.whole)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkState(StateBase):
-    """What Task, Parallel and Map share: work that may fail, be retried and be caught."""
+    """What Task, Parallel and Map share: work that may fail, be retried and be caught.
+
+    `parameters` is Parameters, or Arguments in JSONata.
+    """
 
     next: str | None
-    parameters: Template | None = None
-    result_selector: Template | None = None
+    parameters: Payload | None = None
+    result_selector: Payload | None = None
     result_path: ReferencePath | None = field(default_factory=ReferencePath.whole)
     retry: tuple[Retrier, ...] = ()
     catch: tuple[Catcher, ...] = ()
@@ -95,12 +116,12 @@ class WorkState(StateBase):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskState(WorkState):
-    """Times are in seconds; a Selector gives them at run time (TimeoutSecondsPath, HeartbeatSecondsPath)."""
+    """Times are in seconds; a Selector (TimeoutSecondsPath ...) or JSONata gives them at run time."""
 
     resource: str
-    timeout_seconds: int | Selector | None = None
-    heartbeat_seconds: int | Selector | None = None
-    credentials: Template | None = None
+    timeout_seconds: int | Selector | JsonataExpression | None = None
+    heartbeat_seconds: int | Selector | JsonataExpression | None = None
+    credentials: Payload | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,22 +143,23 @@ class ItemReader:
     """Where a Distributed Map reads its items; `config` is ReaderConfig, checked, with `*Path` compiled.
 
     `config` keys are ASL's own (InputType, CSVHeaderLocation, CSVHeaders, CSVDelimiter, MaxItems,
-    ChunkBytes); `max_items_path` stands for MaxItemsPath. What not_yet.py refuses is never in it.
+    ItemsPointer, ManifestType, Transformation, ChunkBytes); `max_items_path` stands for MaxItemsPath, or for
+    a MaxItems in JSONata. What not_yet.py refuses is never in it.
     """
 
     resource: str
-    parameters: Template | None = None
+    parameters: Payload | None = None
     config: Mapping[str, Json] = field(default_factory=dict)
-    max_items_path: Selector | None = None
+    max_items_path: Selector | JsonataExpression | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemBatcher:
     """How items are put together into the input `{"Items": [...], "BatchInput": ...}` of one child."""
 
-    max_items: int | Selector | None = None
-    max_input_bytes: int | Selector | None = None
-    batch_input: Template | None = None
+    max_items: int | Selector | JsonataExpression | None = None
+    max_input_bytes: int | Selector | JsonataExpression | None = None
+    batch_input: Payload | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,13 +170,15 @@ class ResultWriter:
     """
 
     resource: str = ""
-    parameters: Template | None = None
+    parameters: Payload | None = None
     config: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapState(WorkState):
     """A Map over items. `processor` is a scope number; MaxConcurrency 0 means no bound of its own.
+
+    `items` is JSONata's Items; a JSONata Map without it goes over its input.
 
     `execution_type` says what the children of a Distributed Map are on AWS. Here EXPRESS children run as
     STANDARD ones do, each durable and with a history of its own; they may not use what express workflows
@@ -165,22 +189,29 @@ class MapState(WorkState):
     mode: MapMode = MapMode.INLINE
     execution_type: str = "STANDARD"
     items_path: Selector = WHOLE
-    item_selector: Template | None = None
-    max_concurrency: int | Selector = 0
+    items: Payload | None = None
+    item_selector: Payload | None = None
+    max_concurrency: int | Selector | JsonataExpression = 0
     label: str = ""
     item_reader: ItemReader | None = None
     item_batcher: ItemBatcher | None = None
     result_writer: ResultWriter | None = None
-    tolerated_failure_percentage: float | Selector = 0.0
-    tolerated_failure_count: int | Selector | None = None
+    tolerated_failure_percentage: float | Selector | JsonataExpression = 0.0
+    tolerated_failure_count: int | Selector | JsonataExpression | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChoiceBranch:
-    """One top-level choice rule and where it leads."""
+    """One top-level choice rule and where it leads.
 
-    rule: Rule
+    A JSONata rule is an expression that gives true or false (its field is "Choices[n]/Condition"), or one
+    of the two as it is.
+    """
+
+    rule: Rule | JsonataExpression | bool
     next: str
+    output: Payload | None = None
+    assign: Payload | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,8 +227,8 @@ class WaitState(StateBase):
     """Exactly one of the two is set: seconds from now, or an RFC 3339 timestamp."""
 
     next: str | None
-    seconds: int | Selector | None = None
-    timestamp: str | Selector | None = None
+    seconds: int | Selector | JsonataExpression | None = None
+    timestamp: str | Selector | JsonataExpression | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,8 +240,8 @@ class SucceedState(StateBase):
 class FailState(StateBase):
     """Ends the execution. A plain string is the value itself; an Expression is ErrorPath or CausePath."""
 
-    error: str | Expression | None = None
-    cause: str | Expression | None = None
+    error: str | Expression | JsonataExpression | None = None
+    cause: str | Expression | JsonataExpression | None = None
 
 
 State: TypeAlias = (
@@ -233,7 +264,11 @@ DEFAULT_STATE_MACHINE_VERSION: Final = "1.0"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateMachine:
-    """A whole definition. `sha256` is that of its text as given (hexadecimal)."""
+    """A whole definition. `sha256` is that of its text as given (hexadecimal).
+
+    `variable_references` names the variables that each state reads, sorted; states that read none are not
+    in it. Source: DescribeStateMachine, "variableReferences".
+    """
 
     scopes: tuple[Scope, ...]
     comment: str = ""
@@ -241,3 +276,4 @@ class StateMachine:
     timeout_seconds: int | None = None
     query_language: QueryLanguage = QueryLanguage.JSONPATH
     sha256: str = ""
+    variable_references: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -1,9 +1,12 @@
-"""What a path or an intrinsic call is evaluated against, and the paths themselves: `$...` and `$$...`."""
+"""What an expression is evaluated against, and the paths themselves: `$...`, `$$...` and `$name...`."""
 
 import random
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, Protocol
 
-from etl_runner.asl.jsonpath import Path, PathSyntaxError, compile_path
+from etl_runner.asl.jsonpath import Path, PathNotFound, PathSyntaxError, compile_path
 from etl_runner.jsontypes import Json
 
 
@@ -22,19 +25,65 @@ class Env(Protocol):
 
     @property
     def rng(self) -> random.Random:
-        """Where States.UUID and States.MathRandom draw from; the shell seeds and records it."""
+        """Where random numbers and UUIDs are drawn from; the shell seeds and records it."""
+        ...
+
+    @property
+    def variables(self) -> Mapping[str, Json]:
+        """All variables that can be seen at the state's entry; those of inner scopes hide outer ones."""
+        ...
+
+    @property
+    def states(self) -> Mapping[str, Json]:
+        """What JSONata's `$states` stands for: "input", and where they exist "result" and "errorOutput".
+
+        "context" may be left out: an expression that reads it then asks for `context`, which is costly.
+        """
+        ...
+
+    @property
+    def now_ms(self) -> int:
+        """The time that JSONata's `$now` and `$millis` give, in epoch milliseconds."""
         ...
 
 
+class PlainEnv:
+    """The part of an Env that nothing outside of an execution has: no variables, no states, no time."""
+
+    __slots__ = ()
+
+    @property
+    def variables(self) -> Mapping[str, Json]:
+        """None at all."""
+        return _NOTHING
+
+    @property
+    def states(self) -> Mapping[str, Json]:
+        """Nothing."""
+        return _NOTHING
+
+    @property
+    def now_ms(self) -> int:
+        """The epoch."""
+        return 0
+
+
+_NOTHING: Final[Mapping[str, Json]] = MappingProxyType({})
+
+
 class Selector:
-    """A compiled path: `$...` into the input, `$$...` into the context object."""
+    """A compiled path: `$...` into the input, `$$...` into the context object, `$name...` into a variable."""
 
-    __slots__ = ("_of_context", "path", "text")
+    __slots__ = ("_evaluate", "_of_context", "path", "text", "variable")
 
-    def __init__(self, text: str, path: Path, *, of_context: bool) -> None:
+    def __init__(
+        self, text: str, path: Path, *, of_context: bool = False, variable: str | None = None
+    ) -> None:
         self.text = text
         self.path = path
+        self.variable = variable
         self._of_context = of_context
+        self._evaluate = path.evaluate
 
     @property
     def definite(self) -> bool:
@@ -47,12 +96,22 @@ class Selector:
         return self._of_context
 
     def evaluate(self, env: Env) -> Json:
-        """Give the value it points at. Raises PathNotFound."""
-        return self.path.evaluate(env.context if self._of_context else env.input)
+        """Give the value it points at. Raises PathNotFound, also for a variable that has no value."""
+        if self.variable is not None:
+            return self._evaluate(self._value(env, self.variable))
+        return self._evaluate(env.context if self._of_context else env.input)
 
     def source(self, env: Env) -> Json:
-        """Give the document it points into, for messages."""
+        """Give the document it points into, for messages; null for a variable without a value."""
+        if self.variable is not None:
+            return env.variables.get(self.variable)
         return env.context if self._of_context else env.input
+
+    def _value(self, env: Env, variable: str) -> Json:
+        try:
+            return env.variables[variable]
+        except KeyError:
+            raise PathNotFound(f"The variable '{variable}' has no value") from None
 
     def __repr__(self) -> str:
         return f"Selector({self.text!r})"
@@ -64,18 +123,31 @@ class Selector:
         return hash(self.text)
 
 
+_VARIABLE: Final = re.compile(r"\$([^\W\d]\w*)(?![^.\[\s])")
+"""`$name` up to where its path starts; any other `$x` is a path of Jayway's leniency."""
+
+
 def compile_selector(text: str) -> Selector:
-    """Compile a `$...` or `$$...` path. Raises PathSyntaxError (an InvalidInput) with the offset at fault."""
+    """Compile a `$...`, `$$...` or `$name...` path.
+
+    Raises PathSyntaxError (an InvalidInput) with the offset at fault.
+    """
     if not text.startswith("$"):
         raise PathSyntaxError("a path starts with '$' (the input) or '$$' (the context object)", text, 0)
     if text.startswith("$$"):
-        try:
-            return Selector(text, compile_path(text[1:]), of_context=True)
-        except PathSyntaxError as error:
-            raise PathSyntaxError(error.reason, text, error.offset + 1) from None
-    if text[1:2].isidentifier():
-        raise PathSyntaxError("variables ($name) are not supported in this release", text, 1)
-    return Selector(text, compile_path(text), of_context=False)
+        return Selector(text, _compiled(text, 1), of_context=True)
+    found = _VARIABLE.match(text)
+    if found is not None:
+        return Selector(text, _compiled(text, found.end() - 1), variable=found[1])
+    return Selector(text, compile_path(text))
+
+
+def _compiled(text: str, cut: int) -> Path:
+    """Compile what follows the first `cut` characters, with a `$` as its first."""
+    try:
+        return compile_path("$" + text[cut + 1 :])
+    except PathSyntaxError as error:
+        raise PathSyntaxError(error.reason, text, error.offset + cut) from None
 
 
 WHOLE: Final = compile_selector("$")

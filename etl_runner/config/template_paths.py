@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from etl_runner.asl.dataflow import Expression, PathNotFound, compile_expression
 from etl_runner.asl.document import Node
 from etl_runner.asl.intrinsics import IntrinsicCall
-from etl_runner.asl.selector import Selector
+from etl_runner.asl.selector import PlainEnv, Selector
 from etl_runner.config.faults import near
 from etl_runner.config.gather import Gathering
 from etl_runner.errors import StatesError
@@ -21,7 +21,7 @@ _CODE = "invalid-input"
 
 
 @dataclass(frozen=True, slots=True)
-class _SampleEnv:
+class _SampleEnv(PlainEnv):
     """What a template is tried on. The context object is empty, as it is when a tick or an event is due."""
 
     input: Json
@@ -95,6 +95,8 @@ def _unknown_head(selector: Selector, there: Mapping[str, Json]) -> tuple[str, s
     names = " and ".join(f"$.{name}" for name in there)
     if selector.of_context:
         return _leads_nowhere(selector, "there is no context object here", f"there are {names}")
+    if selector.variable is not None:
+        return _leads_nowhere(selector, "there are no variables here", f"there are {names}")
     head = selector.path.head
     if head is None or head in there:
         return None

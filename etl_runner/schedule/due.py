@@ -15,6 +15,7 @@ from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from etl_runner.asl.dataflow import Template, compile_template
+from etl_runner.asl.selector import PlainEnv
 from etl_runner.clock import to_datetime, to_iso
 from etl_runner.jsontypes import Json
 from etl_runner.schedule.expressions import ScheduleExpression, parse_expression
@@ -212,7 +213,7 @@ def _iso(ms: int | None) -> str:
 # --- what a tick starts -------------------------------------------------------------------------------------
 
 
-class _TickEnv:
+class _TickEnv(PlainEnv):
     """What a schedule's template looks at. The same tick draws the same random values each time."""
 
     def __init__(self, spec: ScheduleSpec, due_ms: int) -> None:

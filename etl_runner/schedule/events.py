@@ -19,6 +19,7 @@ import structlog
 
 from etl_runner.arn import DEFAULT_ACCOUNT, DEFAULT_REGION
 from etl_runner.asl.dataflow import Template
+from etl_runner.asl.selector import PlainEnv
 from etl_runner.clock import Clock
 from etl_runner.errors import Conflict, EtlRunnerError, InvalidInput, StoreError
 from etl_runner.jsontypes import Json
@@ -275,7 +276,7 @@ class EventService:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _EventEnv:
+class _EventEnv(PlainEnv):
     """What a rule's template looks at. The same event draws the same random values each time."""
 
     input: Json

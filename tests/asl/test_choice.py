@@ -1,9 +1,7 @@
 """Choice rules, one claim at a time, and against what AWS answered."""
 
 import json
-import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -13,14 +11,8 @@ from hypothesis import strategies as st
 from etl_runner.asl.choice import COMPARISONS, compile_rule, string_matches
 from etl_runner.asl.timestamps import instant
 from etl_runner.errors import InvalidInput, StatesError
+from tests.asl.surroundings import Surroundings
 from tests.shared_data import SHARED
-
-
-@dataclass
-class Surroundings:
-    input: Any = None
-    context: Any = None
-    rng: random.Random = field(default_factory=lambda: random.Random(1))
 
 
 def holds(rule: Any, document: Any = None, context: Any = None) -> bool:

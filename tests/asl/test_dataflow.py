@@ -1,8 +1,6 @@
 """Paths, reference paths, expressions and payload templates."""
 
 import copy
-import random
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -22,13 +20,7 @@ from etl_runner.asl.dataflow import (
 )
 from etl_runner.asl.jsonpath import PathSyntaxError
 from etl_runner.errors import InvalidInput, StatesError
-
-
-@dataclass
-class Surroundings:
-    input: Any = None
-    context: Any = None
-    rng: random.Random = field(default_factory=lambda: random.Random(1))
+from tests.asl.surroundings import Surroundings
 
 
 def filled(template: Any, document: Any = None, context: Any = None) -> Any:
@@ -57,7 +49,7 @@ def test_one_dollar_means_the_input_and_two_the_context_object() -> None:
 
 @pytest.mark.parametrize(
     ("text", "offset"),
-    [("a.b", 0), ("", 0), ("$name", 1), ("$.a[b]", 4), ("$$.a[b]", 5), ("@.a", 0)],
+    [("a.b", 0), ("", 0), ("$name!", 1), ("$.a[b]", 4), ("$$.a[b]", 5), ("@.a", 0)],
 )
 def test_what_is_no_path_is_refused_with_its_place(text: str, offset: int) -> None:
     with pytest.raises(PathSyntaxError) as caught:
@@ -66,9 +58,13 @@ def test_what_is_no_path_is_refused_with_its_place(text: str, offset: int) -> No
     assert caught.value.offset == offset
 
 
-def test_variables_are_refused_by_name() -> None:
-    with pytest.raises(InvalidInput, match="variables"):
-        compile_selector("$name.field")
+def test_a_variable_is_read_by_its_name_and_a_path_into_its_value() -> None:
+    env = Surroundings(None, variables={"order": {"lines": [1, 2]}})
+
+    assert compile_selector("$order.lines[1]").evaluate(env) == 2
+    assert compile_selector("$order").evaluate(env) == {"lines": [1, 2]}
+    with pytest.raises(PathNotFound, match="'other' has no value"):
+        compile_selector("$other").evaluate(env)
 
 
 def test_selectors_of_equal_text_are_equal() -> None:

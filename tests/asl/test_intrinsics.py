@@ -4,7 +4,6 @@ import json
 import random
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -14,14 +13,8 @@ from hypothesis import strategies as st
 from etl_runner.asl.intrinsics import INTRINSICS, NESTING_LIMIT, compile_call
 from etl_runner.asl.jsonpath import PathSyntaxError
 from etl_runner.errors import StatesError
+from tests.asl.surroundings import Surroundings
 from tests.shared_data import SHARED
-
-
-@dataclass
-class Surroundings:
-    input: Any = None
-    context: Any = None
-    rng: random.Random = field(default_factory=lambda: random.Random(1))
 
 
 def call(text: str, document: Any = None, context: Any = None) -> Any:
