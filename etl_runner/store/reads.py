@@ -55,11 +55,15 @@ class Page(Generic[Row]):
 class ExecutionQuery:
     """Which executions to list. `machine` is a state machine's ARN, `map_run` the id of a map run.
 
-    Without `map_run`, children of map runs are left out. Times bound the start: it is at `after_ms` or later
+    Without `map_run`, children of map runs are left out. `version` and `alias` are the ARNs under which they
+    were started; `redriven` says whether they ever were. Times bound the start: it is at `after_ms` or later
     and before `before_ms`.
     """
 
     machine: str | None = None
+    version: str | None = None
+    alias: str | None = None
+    redriven: bool | None = None
     status: str | None = None
     origin: str | None = None
     map_run: int | None = None
@@ -86,6 +90,11 @@ class ExecutionSummary:
     wake_at_ms: int | None
     map_run_id: int | None
     item_index: int | None
+    state_machine_version_arn: str | None = None
+    state_machine_alias_arn: str | None = None
+    trace_header: str | None = None
+    redrive_count: int = 0
+    redriven_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,6 +236,21 @@ class Reads:
             pages=[(at_ms, decode_page(data, page_format=number)) for at_ms, number, data in pages],
         )
 
+    def first_fact(self, execution_id: int) -> Fact | None:
+        """The fact with which an execution began; None when there is no such execution."""
+        query = select(_F.c.format, _F.c.data).where(_F.c.execution_id == execution_id)
+        with self.reading() as connection:
+            row = connection.execute(query.order_by(_F.c.seq).limit(1)).one_or_none()
+        return None if row is None else decode_page(row.data, page_format=row.format)[0]
+
+    def pages_from(self, execution_id: int, seq: int) -> list[tuple[int, list[Fact]]]:
+        """An execution's facts from number `seq` on, at which a page must begin, as `(at_ms, facts)`."""
+        wanted = and_(_F.c.execution_id == execution_id, _F.c.seq >= seq)
+        query = select(_F.c.at_ms, _F.c.format, _F.c.data).where(wanted).order_by(_F.c.seq)
+        with self.reading() as connection:
+            pages = connection.execute(query).all()
+        return [(at_ms, decode_page(data, page_format=number)) for at_ms, number, data in pages]
+
     # --- map runs -----------------------------------------------------------------------------------------
 
     def map_runs(self, execution_id: int) -> list[MapRunSummary]:
@@ -317,6 +341,12 @@ def _which(query: ExecutionQuery) -> list[ColumnElement[bool]]:
         conditions.append(_E.c.state_machine_arn == query.machine)
     if query.origin is not None:
         conditions.append(_E.c.origin == query.origin)
+    if query.version is not None:
+        conditions.append(_E.c.state_machine_version_arn == query.version)
+    if query.alias is not None:
+        conditions.append(_E.c.state_machine_alias_arn == query.alias)
+    if query.redriven is not None:
+        conditions.append(_E.c.redrive_count > 0 if query.redriven else _E.c.redrive_count == 0)
     return conditions
 
 
