@@ -279,3 +279,87 @@ class EventMatch(SQLModel, table=True):
     reason: str = ""
     execution_arn: str | None = None
     recorded_ms: int = Field(sa_type=_Big)
+
+
+class StateMachineRevision(SQLModel, table=True):
+    """What a state machine was at one time; never changed, and kept when the machine is deleted.
+
+    `revision_id` is null for what CreateStateMachine made, as AWS has it. `logging`, `tracing` and
+    `encryption` are JSON.
+    """
+
+    __tablename__: ClassVar[str] = "state_machine_revision"
+    __table_args__ = (Index("state_machine_revision_by_machine", "machine_arn", "id"),)
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=_Big)
+    machine_arn: str
+    revision_id: str | None = None
+    definition_id: int = Field(foreign_key="definition.id", sa_type=_Big)
+    role_arn: str
+    logging: str = Field(sa_column=Column(Text, nullable=False))
+    tracing: str = Field(sa_column=Column(Text, nullable=False))
+    encryption: str = Field(sa_column=Column(Text, nullable=False))
+    created_ms: int = Field(sa_type=_Big)
+
+
+class StateMachine(SQLModel, table=True):
+    """A state machine made through the API. `revision` is the present one.
+
+    `last_version` only grows: a number is not given twice. `published_as` is the description that
+    CreateStateMachine published version 1 with, null when it published none: a repeated call is told by it.
+    """
+
+    __tablename__: ClassVar[str] = "state_machine"
+    __table_args__ = (
+        UniqueConstraint("account", "region", "name"),
+        CheckConstraint("type IN ('STANDARD','EXPRESS')", name="known_type"),
+    )
+
+    arn: str = Field(primary_key=True)
+    account: str
+    region: str
+    name: str
+    type: str
+    revision: int = Field(foreign_key="state_machine_revision.id", sa_type=_Big)
+    last_version: int = Field(default=0, sa_type=_Big)
+    published_as: str | None = Field(default=None, sa_column=Column(Text))
+    created_ms: int = Field(sa_type=_Big)
+
+
+class StateMachineVersion(SQLModel, table=True):
+    """A published version: a number for a revision."""
+
+    __tablename__: ClassVar[str] = "state_machine_version"
+
+    machine_arn: str = Field(primary_key=True, foreign_key="state_machine.arn", ondelete="CASCADE")
+    number: int = Field(primary_key=True, sa_type=_Big)
+    revision: int = Field(foreign_key="state_machine_revision.id", sa_type=_Big)
+    description: str = Field(sa_column=Column(Text, nullable=False))
+    created_ms: int = Field(sa_type=_Big)
+
+
+class StateMachineAlias(SQLModel, table=True):
+    """A name for one or two versions. `routing` is JSON: [[number, weight], ...]."""
+
+    __tablename__: ClassVar[str] = "state_machine_alias"
+    __table_args__ = (UniqueConstraint("machine_arn", "name"),)
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=_Big)
+    machine_arn: str = Field(foreign_key="state_machine.arn", ondelete="CASCADE")
+    name: str
+    description: str = Field(sa_column=Column(Text, nullable=False))
+    routing: str = Field(sa_column=Column(Text, nullable=False))
+    created_ms: int = Field(sa_type=_Big)
+    updated_ms: int = Field(sa_type=_Big)
+
+
+class ResourceTag(SQLModel, table=True):
+    """A tag of a state machine or an activity, in the order in which they were set."""
+
+    __tablename__: ClassVar[str] = "resource_tag"
+    __table_args__ = (UniqueConstraint("resource_arn", "key"),)
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=_Big)
+    resource_arn: str
+    key: str
+    value: str
