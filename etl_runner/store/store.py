@@ -38,10 +38,15 @@ class ExecutionRow:
     origin: str
     input_sha256: str
     started_ms: int
+    stopped_ms: int | None
     working: bool
     wake_at_ms: int | None
     map_run_id: int | None
     item_index: int | None
+    logging: str | None
+    redrive_count: int
+    redriven_ms: int | None
+    redrive_token: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,12 +142,10 @@ class Store:
         sha256 = hashlib.sha256(text.encode()).hexdigest()
         row = {"sha256": sha256, "yaml": yaml, "text": text, "created_ms": now_ms}
         keep = sqlite_insert(t.Definition).on_conflict_do_nothing(index_elements=["sha256"])
-        with self._lock, self._reading() as connection:
-            writer = connection.execution_options(immediate=True)
-            with writer.begin():
-                writer.execute(keep, row)
-                found = writer.execute(select(t.Definition.id).where(t.Definition.sha256 == sha256))  # type: ignore[call-overload]
-                return int(found.scalar_one())
+        with self.writing() as connection:
+            connection.execute(keep, row)
+            found = connection.execute(select(t.Definition.id).where(t.Definition.sha256 == sha256))  # type: ignore[call-overload]
+            return int(found.scalar_one())
 
     def definition_text(self, definition_id: int) -> tuple[str, bool]:
         """Give a definition's text and whether it is YAML."""
@@ -298,6 +301,25 @@ class Store:
             for execution_id, at_ms, page_format, data in connection.execute(query):
                 pages[execution_id].append((at_ms, decode_page(data, page_format=page_format)))
         return pages
+
+    # --- connections --------------------------------------------------------------------------------------
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction of its own, for what no turn of the engine changes. On the disk when it is left.
+
+        Raises StoreUnavailable, and whatever the block raises; then nothing of it is there.
+        """
+        with self._lock, self._reading() as connection:
+            writer = connection.execution_options(immediate=True)
+            with writer.begin():
+                yield writer
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection whose queries all see the same moment. Raises StoreUnavailable."""
+        with self._reading() as connection:
+            yield connection
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
