@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Connection, Insert, Update, bindparam, insert, update
+from sqlalchemy import Connection, Delete, Insert, Update, bindparam, delete, insert, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
 
@@ -21,7 +21,9 @@ Row: TypeAlias = dict[str, Any]
 class Unit:
     """Rows to be written, by table; column names are those of tables.py.
 
-    `execution_changes` rows have `b_id` and every column of `_CHANGE`; `map_run_changes` likewise.
+    `execution_changes` rows have `b_id` and every column of `_CHANGE`; `map_run_changes` and `redrives`
+    likewise. Rows that change or close a task token name it by `b_execution_id` and `b_token`; those that
+    leave the outbox name themselves by `b_execution_id` and `b_seq`.
     """
 
     executions: list[Row] = field(default_factory=list)
@@ -29,6 +31,16 @@ class Unit:
     execution_changes: list[Row] = field(default_factory=list)
     map_runs: list[Row] = field(default_factory=list)
     map_run_changes: list[Row] = field(default_factory=list)
+    redrives: list[Row] = field(default_factory=list)
+    tokens: list[Row] = field(default_factory=list)
+    token_fetches: list[Row] = field(default_factory=list)
+    token_beats: list[Row] = field(default_factory=list)
+    token_closes: list[Row] = field(default_factory=list)
+    token_hand_outs: list[Row] = field(default_factory=list)
+    express_starts: list[Row] = field(default_factory=list)
+    express_ends: list[Row] = field(default_factory=list)
+    outbox: list[Row] = field(default_factory=list)
+    told: list[Row] = field(default_factory=list)
     written: list[Row] = field(default_factory=list)
     ticks: list[Row] = field(default_factory=list)
     event_matches: list[Row] = field(default_factory=list)
@@ -41,6 +53,9 @@ class Unit:
 
 _E: Final = t.Execution.__table__  # type: ignore[attr-defined]
 _M: Final = t.MapRun.__table__  # type: ignore[attr-defined]
+_T: Final = t.TaskToken.__table__  # type: ignore[attr-defined]
+_O: Final = t.Outbox.__table__  # type: ignore[attr-defined]
+_S: Final = t.ExpressStart.__table__  # type: ignore[attr-defined]
 
 _CHANGE: Final = ("status", "stopped_ms", "error", "cause", "working", "wake_at_ms")
 _MAP_CHANGE: Final = ("status", "stopped_ms", "source", "cursor", "next_index", "read_all")
@@ -50,6 +65,23 @@ _change_execution: Final[Update] = (
 )
 _change_map_run: Final[Update] = (
     update(_M).where(_M.c.id == bindparam("b_id")).values({name: bindparam(name) for name in _MAP_CHANGE})
+)
+_REDRIVE: Final = ("redrive_count", "redriven_ms", "redrive_token")
+_redrive: Final[Update] = (
+    update(_E).where(_E.c.id == bindparam("b_id")).values({name: bindparam(name) for name in _REDRIVE})
+)
+_one_token: Final[Update] = update(_T).where(
+    _T.c.execution_id == bindparam("b_execution_id"), _T.c.token == bindparam("b_token")
+)
+_fetch_token: Final[Update] = _one_token.values(
+    state="started", worker=bindparam("worker"), heartbeat_due_ms=bindparam("heartbeat_due_ms")
+)
+_beat_token: Final[Update] = _one_token.values(heartbeat_due_ms=bindparam("heartbeat_due_ms"))
+_close_token: Final[Update] = _one_token.values(state="closed", heartbeat_due_ms=None)
+_count_hand_out: Final[Update] = _one_token.values(hand_outs=_T.c.hand_outs + 1)
+_end_express: Final[Delete] = delete(_S).where(_S.c.id == bindparam("b_id"))
+_tell: Final[Delete] = delete(_O).where(
+    _O.c.execution_id == bindparam("b_execution_id"), _O.c.seq == bindparam("b_seq")
 )
 _insert_schedule_state: Final = sqlite_insert(t.ScheduleState)
 _put_schedule_state: Final = _insert_schedule_state.on_conflict_do_update(
@@ -61,12 +93,22 @@ _put_schedule_state: Final = _insert_schedule_state.on_conflict_do_update(
 )
 
 # In an order that foreign keys allow.
-_STATEMENTS: Final[Sequence[tuple[str, Insert | Update]]] = (
+_STATEMENTS: Final[Sequence[tuple[str, Insert | Update | Delete]]] = (
     ("map_runs", insert(t.MapRun)),
     ("executions", insert(t.Execution)),
     ("pages", insert(t.FactPage)),
     ("execution_changes", _change_execution),
     ("map_run_changes", _change_map_run),
+    ("redrives", _redrive),
+    ("tokens", insert(t.TaskToken)),
+    ("token_fetches", _fetch_token),
+    ("token_beats", _beat_token),
+    ("token_hand_outs", _count_hand_out),
+    ("token_closes", _close_token),
+    ("express_starts", insert(t.ExpressStart)),
+    ("express_ends", _end_express),
+    ("outbox", insert(t.Outbox)),
+    ("told", _tell),
     ("written", insert(t.WrittenObject)),
     ("ticks", insert(t.Tick)),
     ("event_matches", insert(t.EventMatch)),

@@ -1,5 +1,7 @@
 """Task tokens, activities, Express starts, the outbox, and what DescribeExecution says of an execution."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -10,7 +12,7 @@ depends_on = None
 
 _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
-_COLUMNS = {
+_COLUMNS: dict[str, Any] = {
     "state_machine_version_arn": sa.String(),
     "state_machine_alias_arn": sa.String(),
     "trace_header": sa.String(),

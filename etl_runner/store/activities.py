@@ -1,0 +1,63 @@
+"""The registry of activities."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from etl_runner.store import tables as t
+from etl_runner.store.store import Store
+
+_A: Final = t.Activity.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivityRow:
+    """A registered activity; see tables.Activity."""
+
+    arn: str
+    name: str
+    created_ms: int
+    encryption: str | None = None
+
+
+_COLUMNS: Final = tuple(_A.c[name] for name in ActivityRow.__dataclass_fields__)
+
+
+class Activities:
+    """Registers activities, from any thread. What is changed is on the disk when a method returns.
+
+    All raise StoreUnavailable.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def create(self, activity: ActivityRow) -> ActivityRow:
+        """Register an activity. Gives the one that is there when its ARN is registered already."""
+        values = {name: getattr(activity, name) for name in ActivityRow.__dataclass_fields__}
+        keep = sqlite_insert(t.Activity).on_conflict_do_nothing(index_elements=["arn"])
+        with self._store.writing() as connection:
+            connection.execute(keep, values)
+            row = connection.execute(select(*_COLUMNS).where(_A.c.arn == activity.arn)).mappings().one()
+            return ActivityRow(**row)
+
+    def get(self, arn: str) -> ActivityRow | None:
+        """The activity of an ARN."""
+        with self._store.reading() as connection:
+            row = connection.execute(select(*_COLUMNS).where(_A.c.arn == arn)).mappings().one_or_none()
+        return None if row is None else ActivityRow(**row)
+
+    def page(self, *, limit: int, after: str = "", prefix: str = "") -> list[ActivityRow]:
+        """Up to `limit` activities by ARN, those behind the ARN `after` whose ARN begins with `prefix`."""
+        query = select(*_COLUMNS).where(_A.c.arn > after).order_by(_A.c.arn).limit(limit)
+        if prefix:
+            query = query.where(_A.c.arn >= prefix, _A.c.arn < prefix + "\U0010ffff")
+        with self._store.reading() as connection:
+            return [ActivityRow(**row) for row in connection.execute(query).mappings()]
+
+    def delete(self, arn: str) -> bool:
+        """Take an activity off the register; False when it is not on it."""
+        with self._store.writing() as connection:
+            return connection.execute(delete(_A).where(_A.c.arn == arn)).rowcount > 0
