@@ -38,6 +38,11 @@ def state_machine_arn(name: str, *, account: str = DEFAULT_ACCOUNT, region: str 
     return f"arn:aws:states:{region}:{account}:stateMachine:{name}"
 
 
+def activity_arn(name: str, *, account: str = DEFAULT_ACCOUNT, region: str = DEFAULT_REGION) -> str:
+    """arn:aws:states:REGION:ACCOUNT:activity:NAME."""
+    return f"arn:aws:states:{region}:{account}:activity:{name}"
+
+
 def execution_arn(of_state_machine: str, name: str) -> str:
     """The ARN of the execution `name` of a state machine given by its ARN."""
     arn = Arn.parse(of_state_machine)

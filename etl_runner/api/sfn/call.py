@@ -23,7 +23,10 @@ Reply: TypeAlias = dict[str, Json]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One call. `parameters` have passed the service model; `account` and `region` are the caller's."""
+    """One call. `parameters` have passed the service model; `account` and `region` are the caller's.
+
+    `left` waits until the caller has hung up.
+    """
 
     parameters: dict[str, Json]
     account: str
@@ -31,6 +34,7 @@ class Call:
     rooms: Rooms
     now_ms: int
     request_id: str
+    left: Callable[[], Awaitable[None]]
 
 
 Action: TypeAlias = Callable[[Call], Reply] | Callable[[Call], Awaitable[Reply]]

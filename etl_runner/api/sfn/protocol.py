@@ -3,6 +3,7 @@
 import inspect
 import uuid
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, cast
 
 import structlog
@@ -73,10 +74,17 @@ async def _reply(request: Request, request_id: str) -> Reply:
         rooms=rooms,
         now_ms=rooms.clock.now_ms(),
         request_id=request_id,
+        left=partial(_left, request),
     )
     if inspect.iscoroutinefunction(action):
         return await cast("Callable[[Call], Awaitable[Reply]]", action)(call)
     return await blocking(cast("Callable[[Call], Reply]", action), call)
+
+
+async def _left(request: Request) -> None:
+    """Wait until the client has hung up. For after the body was read: nothing else can come then."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _checked(name: str, parameters: Json) -> dict[str, Json]:
