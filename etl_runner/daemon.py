@@ -24,6 +24,7 @@ from etl_runner.config.plan import diff
 from etl_runner.config.watch import ConfigWatcher
 from etl_runner.engine.engine import Engine
 from etl_runner.engine.launch import Launch
+from etl_runner.engine.state_machines import StateMachines
 from etl_runner.engine.workflows import Workflows
 from etl_runner.errors import ConfigError, Fault, InvalidInput, StoreUnavailable
 from etl_runner.schedule.due import tick_sample
@@ -66,6 +67,7 @@ class Service:
         self.router = TaskRouter([self._functions, Services(self.aws, threads=settings.tasks.calls)])
         self.engine = Engine(store=self.store, invoker=self.router, aws=self.aws, clock=self.clock)
         self.workflows = Workflows(self.store, self.clock)
+        self.state_machines = StateMachines(self.store, self.workflows, self.clock)
         self.launch = Launch(self.engine, self.workflows)
         self.schedules = ScheduleService(
             self.store, self.launch, self.clock, grace_s=settings.schedules.grace_seconds

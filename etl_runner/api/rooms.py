@@ -7,6 +7,7 @@ from etl_runner.clock import Clock
 from etl_runner.config.configuration import Config
 from etl_runner.engine.engine import Engine
 from etl_runner.engine.launch import Launch
+from etl_runner.engine.state_machines import StateMachines
 from etl_runner.errors import Fault
 from etl_runner.schedule.events import EventService
 from etl_runner.schedule.service import ScheduleService
@@ -21,6 +22,9 @@ class Rooms(Protocol):
 
     @property
     def engine(self) -> Engine: ...  # noqa: D102 -- the same
+
+    @property
+    def state_machines(self) -> StateMachines: ...  # noqa: D102 -- the same
 
     @property
     def launch(self) -> Launch: ...  # noqa: D102 -- the same

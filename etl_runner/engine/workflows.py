@@ -56,6 +56,11 @@ class Workflows:
             found = self._by_name.get(name)
         return found if found is None or name_or_arn in {found.name, found.arn} else None
 
+    def all(self) -> list[Workflow]:
+        """All workflows."""
+        with self._lock:
+            return list(self._by_name.values())
+
     def names(self) -> list[str]:
         """All names, sorted."""
         with self._lock:

@@ -19,6 +19,7 @@ from etl_runner.clock import SystemClock
 from etl_runner.config.load import load_config
 from etl_runner.engine.engine import Engine
 from etl_runner.engine.launch import Launch
+from etl_runner.engine.state_machines import StateMachines
 from etl_runner.engine.workflows import Workflows
 from etl_runner.errors import Fault
 from etl_runner.schedule.due import tick_sample
@@ -101,6 +102,7 @@ class Stage:
         self.faults: tuple[Fault, ...] = ()
         workflows = Workflows(self.store, self.clock)
         workflows.apply((w.name, w.arn, w.text, w.yaml, w.file) for w in self.config.workflows.values())
+        self.state_machines = StateMachines(self.store, workflows, self.clock)
         self.launch = Launch(self.engine, workflows)
         self.schedules = ScheduleService(self.store, self.launch, self.clock)
         self.events = EventService(self.store, self.launch, self.clock)
