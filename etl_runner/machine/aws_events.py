@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self, TypeAlias
 
+from msgspec import UNSET, UnsetType
+
 from etl_runner.asl import model
 from etl_runner.jsontypes import Json, dumps_text
 from etl_runner.machine import facts as f
@@ -29,10 +31,23 @@ STATE_TYPES: Final[Mapping[type, str]] = {
 }
 
 
-def data(key: str, value: Json, *, include: bool) -> Details:
-    """`{key: JSON text, keyDetails: {"truncated": false}}`; without the text when data is not to be shown."""
+def data(key: str, value: Json, *, include: bool, text: str | None = None) -> Details:
+    """`{key: JSON text, keyDetails: {"truncated": false}}`; without the text when data is not to be shown.
+
+    `text` is the value's own text where it is not the compact one.
+    """
     about: Details = {f"{key}Details": {"truncated": False}}
-    return {key: dumps_text(value), **about} if include else about
+    return {key: text or dumps_text(value), **about} if include else about
+
+
+def assigned(variables: Mapping[str, Json] | UnsetType, *, include: bool) -> Details:
+    """`{"assignedVariables": {name: JSON text}, ...Details}`; nothing when no variable got a value."""
+    if variables is UNSET:
+        return {}
+    about: Details = {"assignedVariablesDetails": {"truncated": False}}
+    if not include:
+        return about
+    return {"assignedVariables": {name: dumps_text(v) for name, v in variables.items()}, **about}
 
 
 def failure(error: str | None, cause: str | None) -> Details:

@@ -17,7 +17,15 @@ from msgspec import UNSET
 from etl_runner.asl import model
 from etl_runner.jsontypes import Json
 from etl_runner.machine import facts as f
-from etl_runner.machine.aws_events import STATE_TYPES, Details, HistoryEvent, TaskShape, data, failure
+from etl_runner.machine.aws_events import (
+    STATE_TYPES,
+    Details,
+    HistoryEvent,
+    TaskShape,
+    assigned,
+    data,
+    failure,
+)
 from etl_runner.machine.map_plan import run_arn
 from etl_runner.machine.state import ROOT, Frame, Group, Machine, begin, evolve
 
@@ -50,6 +58,12 @@ class Projector:
         self._include_data = include_data
         self._projection: _Projection | None = None
 
+    @property
+    def machine(self) -> Machine:
+        """The fold of the facts so far, of which there is at least one. Only to be read."""
+        assert self._projection is not None, "take comes first"
+        return self._projection.machine
+
     def take(self, fact: f.Fact, at_ms: int) -> list[HistoryEvent]:
         """The events of the next fact. Raises ValueError when the first is not ExecutionStarted."""
         if self._projection is not None:
@@ -67,7 +81,9 @@ class _Projection:
     """The fold of the facts so far, and for each frame the event that its next one follows.
 
     `after` is what a group's ...Succeeded follows, once a child has succeeded. `struck` is the event at which
-    a failure arose, while what it takes along is being closed.
+    a failure arose, while what it takes along is being closed. `before` is what a frame's ...StateEntered
+    followed, while nothing has followed that. `as_given` is the start input's own text, while the execution's
+    data is still that input.
     """
 
     def __init__(
@@ -81,13 +97,22 @@ class _Projection:
         self.at_ms = 0
         self.heads: dict[f.FrameId, int] = {ROOT: 0}
         self.after: dict[f.FrameId, int] = {}
+        self.before: dict[f.FrameId, int] = {}
         self.struck: int | None = None
+        self.as_given = machine.start.input_text
         self.made: list[HistoryEvent] = []
 
     def begun(self, at_ms: int) -> HistoryEvent:
         start = self.machine.start
         self.at_ms = at_ms
-        details = {**data("input", start.input, include=self.include_data), "roleArn": start.role_arn}
+        details = {
+            **data("input", start.input, include=self.include_data, text=start.input_text),
+            "roleArn": start.role_arn,
+        }
+        if start.state_machine_alias_arn is not None:
+            details["stateMachineAliasArn"] = start.state_machine_alias_arn
+        if start.state_machine_version_arn is not None:
+            details["stateMachineVersionArn"] = start.state_machine_version_arn
         self.event("ExecutionStarted", 0, "executionStarted", details)
         return self.made.pop()
 
@@ -117,6 +142,7 @@ class _Projection:
 
     def chain(self, frame_id: f.FrameId, kind: str, key: str = "", details: Details | None = None) -> None:
         """Write an event that the frame's next one follows."""
+        self.before.pop(frame_id, None)
         self.heads[frame_id] = self.event(kind, self.heads[frame_id], key, details)
 
     def holder(self, token: f.Token) -> Frame:
@@ -150,6 +176,14 @@ def _frame_opened(p: _Projection, fact: f.FrameOpened) -> None:
         details = {"name": parent.state, "index": fact.index}
         previous = p.event("MapIterationStarted", previous, "mapIterationStarted", details)
     p.heads[fact.frame] = previous
+
+
+def _group_redriven(p: _Projection, fact: f.GroupRedriven) -> None:
+    p.after.pop(fact.frame, None)
+
+
+def _frame_redriven(p: _Projection, fact: f.FrameRedriven) -> None:
+    p.heads[fact.frame] = p.heads[fact.parent]
 
 
 def _frame_succeeded(p: _Projection, fact: f.FrameSucceeded) -> None:
@@ -188,16 +222,51 @@ def _frame_aborted(p: _Projection, fact: f.FrameAborted) -> None:
 
 def _state_entered(p: _Projection, fact: f.StateEntered) -> None:
     frame = p.machine.frames[fact.frame]
-    kind = STATE_TYPES[type(p.definition.scopes[frame.scope].states[fact.state])]
-    details = {"name": fact.state, **data("input", frame.data, include=p.include_data)}
+    state = p.definition.scopes[frame.scope].states[fact.state]
+    kind = STATE_TYPES[type(state)]
+    text = p.as_given if fact.frame == ROOT and not _normalises(state) else None
+    details = {"name": fact.state, **data("input", frame.data, include=p.include_data, text=text)}
+    before = p.heads[fact.frame]
     p.chain(fact.frame, f"{kind}StateEntered", "stateEntered", details)
+    p.before[fact.frame] = before
+
+
+def _normalises(state: model.State) -> bool:
+    """Whether AWS shows the start input in compact form when it enters this state first.
+
+    It does for a labelled Distributed Map and not for other Maps, as far as histories were recorded.
+    """
+    return isinstance(state, model.MapState) and state.label != ""
 
 
 def _state_exited(p: _Projection, fact: f.StateExited) -> None:
     frame = p.machine.frames[fact.frame]
     output: Json = frame.data if fact.output is UNSET else fact.output
-    details = {"name": frame.state, **data("output", output, include=p.include_data)}
+    if fact.frame == ROOT and fact.output is not UNSET:
+        p.as_given = None
+    text = p.as_given if fact.frame == ROOT else None
+    details = {
+        "name": frame.state,
+        **data("output", output, include=p.include_data, text=text),
+        **assigned(fact.assigned, include=p.include_data),
+    }
     p.chain(fact.frame, f"{p.state_type(frame)}StateExited", "stateExited", details)
+
+
+def _state_evaluation_failed(p: _Projection, fact: f.StateEvaluationFailed) -> None:
+    """Where the state had come no further than being entered, AWS lets the event follow what that followed.
+
+    Only a Wait evaluates in a step of its own.
+    """
+    frame = p.machine.frames[fact.frame]
+    assert frame.state is not None
+    details = {"error": fact.error, "cause": fact.cause, "state": frame.state}
+    if fact.location is not None:
+        details["location"] = fact.location
+    before = p.before.get(fact.frame)
+    if before is not None and not isinstance(p.state(frame), model.WaitState):
+        p.heads[fact.frame] = before
+    p.chain(fact.frame, "EvaluationFailed", "evaluationFailed", details)
 
 
 def _state_failed(p: _Projection, fact: f.StateFailed) -> None:
@@ -295,8 +364,21 @@ def _map_run_failed(p: _Projection, fact: f.MapRunFailed) -> None:
     p.chain(frame.id, "MapStateFailed")
 
 
+def _map_run_redriven(p: _Projection, fact: f.MapRunRedriven) -> None:
+    arn = run_arn(p.machine.start.execution_arn, fact.plan, fact.run)
+    details = {"mapRunArn": arn, "redriveCount": fact.count}
+    p.chain(fact.frame, "MapRunRedriven", "mapRunRedriven", details)
+
+
+def _execution_redriven(p: _Projection, fact: f.ExecutionRedriven) -> None:
+    redriven = p.event("ExecutionRedriven", p.count, "executionRedriven", {"redriveCount": fact.count})
+    p.heads = {ROOT: redriven}
+    p.before.clear()
+
+
 def _execution_succeeded(p: _Projection, _fact: f.ExecutionSucceeded) -> None:
-    details = data("output", p.machine.frames[ROOT].data, include=p.include_data)
+    value = p.machine.frames[ROOT].data
+    details = data("output", value, include=p.include_data, text=p.as_given)
     p.chain(ROOT, "ExecutionSucceeded", "executionSucceeded", details)
 
 
@@ -320,6 +402,7 @@ _WRITE: Final[dict[type, Callable[[_Projection, Any], None]]] = {
     f.FrameAborted: _frame_aborted,
     f.StateEntered: _state_entered,
     f.StateExited: _state_exited,
+    f.StateEvaluationFailed: _state_evaluation_failed,
     f.StateFailed: _state_failed,
     f.TaskScheduled: _task_scheduled,
     f.ActivityStarted: _activity_started,
@@ -337,8 +420,12 @@ _WRITE: Final[dict[type, Callable[[_Projection, Any], None]]] = {
     f.MapRunRefused: _map_run_refused,
     f.MapRunSucceeded: _map_run_succeeded,
     f.MapRunFailed: _map_run_failed,
+    f.MapRunRedriven: _map_run_redriven,
     f.ExecutionSucceeded: _execution_succeeded,
     f.ExecutionFailed: _execution_failed,
     f.ExecutionTimedOut: _execution_timed_out,
     f.ExecutionAborted: _execution_aborted,
+    f.ExecutionRedriven: _execution_redriven,
+    f.GroupRedriven: _group_redriven,
+    f.FrameRedriven: _frame_redriven,
 }

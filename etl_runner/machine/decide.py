@@ -12,10 +12,11 @@ from etl_runner.asl import model
 from etl_runner.errors import RUNTIME, StatesError
 from etl_runner.machine import facts as f
 from etl_runner.machine import stimuli as s
-from etl_runner.machine.decision import Decision, EventLimitReached
-from etl_runner.machine.event_count import EVENT_LIMIT
+from etl_runner.machine.decision import RESTART, Decision, EventLimitReached
 from etl_runner.machine.failure import TIMEOUT, end_execution, fail_evaluation, fail_state
 from etl_runner.machine.groups import finish_frame, guarded_finish
+from etl_runner.machine.limits import AWS, Limits
+from etl_runner.machine.redrive import redrive, resumed
 from etl_runner.machine.state import ROOT, Frame, Machine, OpenMapRun, OpenTask, OpenTimer, Status, begin
 from etl_runner.machine.states.fan_out import start_map, start_parallel
 from etl_runner.machine.states.simple import enter_choice, enter_fail, enter_pass, enter_succeed
@@ -35,7 +36,11 @@ _ENTER: Final[dict[type, Callable[[Decision, Frame, Any], None]]] = {
 
 
 def start(
-    definition: model.StateMachine, stimulus: s.Start, now_ms: int, rng: random.Random
+    definition: model.StateMachine,
+    stimulus: s.Start,
+    now_ms: int,
+    rng: random.Random,
+    limits: Limits = AWS,
 ) -> tuple[Machine, list[f.Fact]]:
     """Begin an execution. Gives its machine and its first facts."""
     seconds = definition.timeout_seconds if stimulus.scope == ROOT else None
@@ -49,9 +54,12 @@ def start(
         scope=stimulus.scope,
         deadline_ms=None if seconds is None else now_ms + seconds * 1000,
         item_index=stimulus.item_index,
+        input_text=stimulus.input_text,
+        state_machine_version_arn=stimulus.state_machine_version_arn,
+        state_machine_alias_arn=stimulus.state_machine_alias_arn,
     )
     machine = begin(first, now_ms)
-    decision = Decision(definition, machine, now_ms, rng)
+    decision = Decision(definition, machine, now_ms, rng, limits)
     decision.facts.append(first)
     decision.enter_scope(machine.frames[ROOT])
     _run(decision)
@@ -59,12 +67,17 @@ def start(
 
 
 def decide(
-    definition: model.StateMachine, machine: Machine, stimulus: s.Stimulus, now_ms: int, rng: random.Random
+    definition: model.StateMachine,
+    machine: Machine,
+    stimulus: s.Stimulus,
+    now_ms: int,
+    rng: random.Random,
+    limits: Limits = AWS,
 ) -> list[f.Fact]:
     """Give the facts that follow from `stimulus`, and change `machine` by them. May be empty."""
-    if machine.status is not Status.RUNNING:
+    if machine.status is not Status.RUNNING and not isinstance(stimulus, s.Redrive):
         return []
-    decision = Decision(definition, machine, now_ms, rng)
+    decision = Decision(definition, machine, now_ms, rng, limits)
     _run(decision, stimulus)
     return decision.facts
 
@@ -77,7 +90,8 @@ def _run(decision: Decision, stimulus: s.Stimulus | None = None) -> None:
         while decision.ready and decision.machine.status is Status.RUNNING:
             _next(decision, *decision.ready.popleft())
     except EventLimitReached:
-        cause = f"The execution reached the maximum number of history events ({EVENT_LIMIT})."
+        most = decision.limits.events
+        cause = f"The execution reached the maximum number of history events ({most})."
         end_execution(decision, f.ExecutionFailed(error=RUNTIME, cause=cause))
 
 
@@ -87,6 +101,8 @@ def _next(decision: Decision, frame_id: f.FrameId, name: str | None) -> None:
         return  # aborted by a sibling while it stood in the queue
     if name is None:
         finish_frame(decision, frame)
+    elif name == RESTART:
+        _again(decision, frame)
     else:
         decision.emit(f.StateEntered(frame=frame_id, state=name))
         _do(decision, frame)
@@ -98,7 +114,18 @@ def _do(decision: Decision, frame: Frame) -> None:
     try:
         _ENTER[type(state)](decision, frame, state)
     except StatesError as error:
+        fail_evaluation(decision, frame, error, before_work=True)
+
+
+def _again(decision: Decision, frame: Frame) -> None:
+    """Do again what the frame's state does, after a redrive: go on where there is something to go on from."""
+    try:
+        if resumed(decision, frame):
+            return
+    except StatesError as error:
         fail_evaluation(decision, frame, error)
+        return
+    _do(decision, frame)
 
 
 def _holder(decision: Decision, token: f.Token, kind: type[OpenTask | OpenMapRun]) -> Frame | None:
@@ -126,6 +153,8 @@ def _take(decision: Decision, stimulus: s.Stimulus) -> None:
             end_execution(decision, f.ExecutionAborted(error=error, cause=cause))
         case s.Breakdown(cause=cause):
             end_execution(decision, f.ExecutionFailed(error=RUNTIME, cause=cause))
+        case s.Redrive():
+            redrive(decision)
         case s.Start():
             raise AssertionError("an execution that has begun cannot be started")
 
@@ -168,7 +197,7 @@ def _wake(decision: Decision) -> None:
     All tasks whose time is up have timed out, also those whose frame is then aborted for the first of them.
     """
     machine = decision.machine
-    deadline = machine.start.deadline_ms
+    deadline = machine.deadline_ms
     if deadline is not None and deadline <= decision.now_ms:
         end_execution(decision, f.ExecutionTimedOut(error=TIMEOUT))
         return

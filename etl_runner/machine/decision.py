@@ -7,20 +7,22 @@ import random
 from collections import deque
 from typing import Final
 
+from msgspec import UNSET, UnsetType
+
 from etl_runner.asl import model
 from etl_runner.errors import EtlRunnerError
 from etl_runner.jsontypes import Json
 from etl_runner.machine import facts as f
 from etl_runner.machine.env import StateEnv
-from etl_runner.machine.event_count import EVENT_LIMIT
+from etl_runner.machine.limits import AWS, Limits
 from etl_runner.machine.state import Frame, Machine, events_added, evolve
 
-INLINE_MAP_CONCURRENCY: Final = 40
-"""At most so many iterations of an inline Map at once (AWS: "up to 40 concurrent iterations")."""
-
-
 _ENDS: Final = (f.ExecutionSucceeded, f.ExecutionFailed, f.ExecutionTimedOut, f.ExecutionAborted)
-_NEAR_THE_LIMIT: Final = EVENT_LIMIT - 10
+_MARGIN: Final = 10
+"""More events than any one fact stands for."""
+
+RESTART: Final = ""
+"""Stands in `ready` for the state that a frame is in already: what no state can be called."""
 
 
 class EventLimitReached(EtlRunnerError):  # noqa: N818 -- reads as what it is where it is raised
@@ -30,20 +32,27 @@ class EventLimitReached(EtlRunnerError):  # noqa: N818 -- reads as what it is wh
 class Decision:
     """The facts of one `decide`, and the means to add to them.
 
-    `ready` holds the frames that are to enter a state, or with None have come to their end, in order. A queue
+    `ready` holds, in order, the frames that are to enter a state, with None have come to their end, or with
+    RESTART do again what their state does. A queue
     instead of recursion: a chain of a thousand Pass states needs no stack, and branches take turns as they
     would side by side.
     """
 
-    __slots__ = ("definition", "facts", "machine", "now_ms", "ready", "rng")
+    __slots__ = ("definition", "facts", "limits", "machine", "now_ms", "ready", "rng")
 
     def __init__(
-        self, definition: model.StateMachine, machine: Machine, now_ms: int, rng: random.Random
+        self,
+        definition: model.StateMachine,
+        machine: Machine,
+        now_ms: int,
+        rng: random.Random,
+        limits: Limits = AWS,
     ) -> None:
         self.definition = definition
         self.machine = machine
         self.now_ms = now_ms
         self.rng = rng
+        self.limits = limits
         self.facts: list[f.Fact] = []
         self.ready: deque[tuple[f.FrameId, str | None]] = deque()
 
@@ -51,9 +60,9 @@ class Decision:
         """Decide one fact. Raises EventLimitReached, with the fact undecided, when history has no room."""
         machine = self.machine
         if (
-            machine.events > _NEAR_THE_LIMIT
+            machine.events + _MARGIN > self.limits.events
             and not isinstance(fact, _ENDS)
-            and machine.events + events_added(machine, fact) >= EVENT_LIMIT
+            and machine.events + events_added(machine, fact) >= self.limits.events
         ):
             raise EventLimitReached
         self.facts.append(fact)
@@ -71,10 +80,22 @@ class Decision:
         *,
         item: tuple[int, Json] | None = None,
         task_token: str | None = None,
+        result: Json | UnsetType = UNSET,
+        error_output: Json | UnsetType = UNSET,
     ) -> StateEnv:
         """What the expressions of the frame's state see, with `data` as their `$`; see StateEnv."""
-        state = self.state_of(frame)
-        return StateEnv(self.machine, frame, state, data, self.rng, item=item, task_token=task_token)
+        return StateEnv(
+            self.machine,
+            frame,
+            self.state_of(frame),
+            data,
+            self.rng,
+            now_ms=self.now_ms,
+            item=item,
+            task_token=task_token,
+            result=result,
+            error_output=error_output,
+        )
 
     def enter_scope(self, frame: Frame) -> None:
         """Let a frame begin at its scope's StartAt."""

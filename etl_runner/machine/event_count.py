@@ -1,16 +1,13 @@
 """How many AWS history events a fact amounts to.
 
 The machine must know: AWS names events by number in its error texts ("entered at the event id #2") and ends
-an execution at 25,000 of them (Step Functions quotas, "Maximum execution event history size").
+an execution when it has so many of them (limits.py).
 aws_history.py writes exactly as many events as are counted here; a test holds the two together.
 """
 
 from typing import Final
 
 from etl_runner.machine import facts as f
-
-EVENT_LIMIT: Final = 25_000
-"""The last event of an execution that came this far is its ExecutionFailed, as measured on AWS."""
 
 DEPENDS: Final = -1
 """The count depends on the frame or on the fact's own fields: state.py knows."""
@@ -19,6 +16,7 @@ _FIXED: Final[dict[type, int]] = {
     f.ExecutionStarted: 1,
     f.StateEntered: 1,
     f.StateExited: 1,
+    f.StateEvaluationFailed: 1,
     f.StateFailed: 0,
     f.TaskScheduled: DEPENDS,  # ...Scheduled and ...Started; an activity starts later
     f.ActivityStarted: 1,
@@ -40,10 +38,14 @@ _FIXED: Final[dict[type, int]] = {
     f.MapRunRefused: 1,  # MapStateStarted alone
     f.MapRunSucceeded: 2,  # MapRunSucceeded and MapStateSucceeded
     f.MapRunFailed: 2,  # MapRunFailed and MapStateFailed
+    f.MapRunRedriven: 1,
     f.ExecutionSucceeded: 1,
     f.ExecutionFailed: 1,
     f.ExecutionTimedOut: 1,
     f.ExecutionAborted: 1,
+    f.ExecutionRedriven: 1,
+    f.GroupRedriven: 0,
+    f.FrameRedriven: 0,
     # A Parallel's branches come and go without events of their own, a Map's iterations have them; and where a
     # branch or iteration is cut off in the middle of a state, so has that state.
     f.FrameOpened: DEPENDS,

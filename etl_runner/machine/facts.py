@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
+from etl_runner.errors import QUERY_EVALUATION
 from etl_runner.jsontypes import Json
 
 FrameId: TypeAlias = int
@@ -26,7 +27,10 @@ class _Fact(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="fa
 
 
 class ExecutionStarted(_Fact, frozen=True, tag=True):
-    """The first fact. `scope` is 0, or the processor's scope in a child of a map run."""
+    """The first fact. `scope` is 0, or the processor's scope in a child of a map run.
+
+    `input_text` is the input as it was sent, where that is not how we write it: AWS shows the text itself.
+    """
 
     execution_arn: str
     name: str
@@ -37,6 +41,9 @@ class ExecutionStarted(_Fact, frozen=True, tag=True):
     scope: int = 0
     deadline_ms: int | None = None
     item_index: int | None = None
+    input_text: str | None = None
+    state_machine_version_arn: str | None = None
+    state_machine_alias_arn: str | None = None
 
 
 class FrameOpened(_Fact, frozen=True, tag=True):
@@ -88,10 +95,26 @@ class StateEntered(_Fact, frozen=True, tag=True):
 
 
 class StateExited(_Fact, frozen=True, tag=True):
-    """A frame left its state. Without `output` the output is the state's input, unchanged."""
+    """A frame left its state. Without `output` the output is the state's input, unchanged.
+
+    `assigned` are the variables that got a value, in the frame's own scope.
+    """
 
     frame: FrameId
     output: Json | UnsetType = UNSET
+    assigned: dict[str, Json] | UnsetType = UNSET
+
+
+class StateEvaluationFailed(_Fact, frozen=True, tag=True):
+    """A JSONata expression of the state that the frame is in failed; what comes of it follows.
+
+    `location` is the field at fault, where AWS names one.
+    """
+
+    frame: FrameId
+    cause: str
+    error: str = QUERY_EVALUATION
+    location: str | None = None
 
 
 class StateFailed(_Fact, frozen=True, tag=True):
@@ -275,6 +298,20 @@ class MapRunFailed(_Fact, frozen=True, tag=True):
     cause: str | None = None
 
 
+class MapRunRedriven(_Fact, frozen=True, tag=True):
+    """A map run that had failed was taken up again with a redriven execution. Opens a token.
+
+    `run` is the token that it was first started with, whose number is part of its ARN. `count` says how often
+    it was redriven, this time included.
+    """
+
+    frame: FrameId
+    token: Token
+    run: Token
+    plan: Json
+    count: int
+
+
 class ExecutionSucceeded(_Fact, frozen=True, tag=True):
     """The execution reached its end; its output is what the top frame holds."""
 
@@ -300,6 +337,31 @@ class ExecutionAborted(_Fact, frozen=True, tag=True):
     cause: str | None = None
 
 
+class ExecutionRedriven(_Fact, frozen=True, tag=True):
+    """An execution that had ended without success goes on; what had not succeeded in it starts again.
+
+    `count` says how often that has happened, this time included. `deadline_ms` is its new one. `anew` says
+    that the state which failed starts from its beginning, whatever its work had come to.
+    """
+
+    count: int
+    deadline_ms: int | None = None
+    anew: bool = False
+
+
+class GroupRedriven(_Fact, frozen=True, tag=True):
+    """A Parallel or inline Map that had failed is about to revive its branches or iterations."""
+
+    frame: FrameId
+
+
+class FrameRedriven(_Fact, frozen=True, tag=True):
+    """A branch or iteration that had failed or was aborted is alive again, in the state in which it ended."""
+
+    frame: FrameId
+    parent: FrameId
+
+
 Fact: TypeAlias = (
     ExecutionStarted
     | FrameOpened
@@ -308,6 +370,7 @@ Fact: TypeAlias = (
     | FrameAborted
     | StateEntered
     | StateExited
+    | StateEvaluationFailed
     | StateFailed
     | TaskScheduled
     | ActivityStarted
@@ -329,8 +392,12 @@ Fact: TypeAlias = (
     | MapRunRefused
     | MapRunSucceeded
     | MapRunFailed
+    | MapRunRedriven
     | ExecutionSucceeded
     | ExecutionFailed
     | ExecutionTimedOut
     | ExecutionAborted
+    | ExecutionRedriven
+    | GroupRedriven
+    | FrameRedriven
 )

@@ -4,27 +4,47 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+from msgspec import UNSET, UnsetType
+
 from etl_runner.asl import model
-from etl_runner.errors import RUNTIME, StatesError
+from etl_runner.errors import RUNTIME, QueryEvaluationError, StatesError
 from etl_runner.jsontypes import Json
 from etl_runner.machine import facts as f
 from etl_runner.machine.decision import Decision
-from etl_runner.machine.flow import DATA_LIMIT, check_size, leave
+from etl_runner.machine.flow import DATA_LIMIT, assigned, check_size, is_jsonata, leave
 from etl_runner.machine.state import ROOT, Frame, Group
 
 TIMEOUT: Final = "States.Timeout"
 HEARTBEAT_TIMEOUT: Final = "States.HeartbeatTimeout"
 
 
-def fail_evaluation(decision: Decision, frame: Frame, error: StatesError) -> None:
-    """An expression of the frame's state failed; AWS's cause says where."""
-    cause = error.cause
-    if error.error != DATA_LIMIT:
-        cause = (
-            f"An error occurred while executing the state '{frame.state}' "
-            f"(entered at the event id #{frame.entered_event}). {cause}"
-        )
-    fail_state(decision, frame, error.error, cause, evaluation=True)
+def fail_evaluation(
+    decision: Decision, frame: Frame, error: StatesError, *, before_work: bool = False
+) -> None:
+    """An expression of the frame's state failed; AWS's cause says where.
+
+    `before_work` says that the state had not come to its work yet: a Parallel or Map fails as such then.
+    """
+    cause = _located(frame, error)
+    if isinstance(error, QueryEvaluationError):
+        _show_evaluation(decision, frame, cause, error.location)
+    unopened = before_work and isinstance(error, QueryEvaluationError)
+    fail_state(decision, frame, error.error, cause, evaluation=True, unopened=unopened)
+
+
+def _located(frame: Frame, error: StatesError) -> str:
+    if error.error == DATA_LIMIT:
+        return error.cause
+    return (
+        f"An error occurred while executing the state '{frame.state}' "
+        f"(entered at the event id #{frame.entered_event}). {error.cause}"
+    )
+
+
+def _show_evaluation(decision: Decision, frame: Frame, cause: str, location: str | None) -> None:
+    """What was open below the state goes first, so that the error is the last thing in its way."""
+    revoke_below(decision, frame)
+    decision.emit(f.StateEvaluationFailed(frame=frame.id, cause=cause, location=location))
 
 
 def fail_state(
@@ -35,13 +55,15 @@ def fail_state(
     *,
     names: Sequence[str] = (),
     evaluation: bool = False,
+    unopened: bool = False,
     absent: str | None = "",
 ) -> None:
     """The work of the frame's state failed: retry it, catch it, or pass the error on.
 
-    `names` are the names that Retry and Catch may match when they are more than `error` alone. `absent` is
-    what a catcher's error output shows for an error or cause that is None: AWS shows null for a task whose
-    answer had none, and an empty string otherwise.
+    `names` are the names that Retry and Catch may match when they are more than `error` alone. `unopened`
+    says that a Parallel or Map failed before it opened its group. `absent` is what a catcher's error output
+    shows for an error or cause that is None: AWS shows null for a task whose answer had none, and an empty
+    string otherwise.
     """
     state = decision.state_of(frame)
     matched = tuple(names) or (error or "",)
@@ -50,20 +72,22 @@ def fail_state(
         if _retried(decision, frame, state, matched, error, cause):
             return
         if RUNTIME not in matched:
-            _close_group(decision, frame, error, cause)
+            _close_group(decision, frame, state, error, cause, unopened=unopened)
         catcher = next((c for c in state.catch if _matches(c.error_equals, matched)), None)
         if catcher is not None:
             try:
-                output = _caught(frame, catcher, error, cause, absent)
+                output, variables = _caught(decision, frame, state, catcher, error, cause, absent)
             except StatesError as failure:
-                error, cause, evaluation = failure.error, failure.cause, True
+                error, cause, evaluation = failure.error, _located(frame, failure), True
+                if isinstance(failure, QueryEvaluationError):
+                    _show_evaluation(decision, frame, cause, failure.location)
             else:
                 decision.emit(
                     f.StateFailed(
                         frame=frame.id, error=error, cause=cause, caught=True, evaluation=evaluation
                     )
                 )
-                leave(decision, frame, output, catcher.next)
+                leave(decision, frame, output, catcher.next, variables)
                 return
     decision.emit(f.StateFailed(frame=frame.id, error=error, cause=cause, evaluation=evaluation))
     _fail_frame(decision, frame, error, cause, absent)
@@ -124,28 +148,52 @@ def retry_delay_ms(decision: Decision, retrier: model.Retrier, count: int) -> in
 
 
 def _caught(
-    frame: Frame, catcher: model.Catcher, error: str | None, cause: str | None, absent: str | None
-) -> Json:
-    """The output of a state whose error was caught. Raises StatesError where it has no room."""
+    decision: Decision,
+    frame: Frame,
+    state: model.WorkState,
+    catcher: model.Catcher,
+    error: str | None,
+    cause: str | None,
+    absent: str | None,
+) -> tuple[Json, dict[str, Json] | UnsetType]:
+    """The output of a state whose error was caught, and the variables that the catcher assigns.
+
+    Raises StatesError where the output has no room or an expression fails.
+    """
     assert frame.state is not None
-    if catcher.result_path is None:
-        return frame.data
     shown: dict[str, Json] = {
         "Error": absent if error is None else error,
         "Cause": absent if cause is None else cause,
     }
-    output = catcher.result_path.put(frame.data, shown)
-    check_size(output, frame.state)
-    return output
-
-
-def _close_group(decision: Decision, frame: Frame, error: str | None, cause: str | None) -> None:
-    group = frame.open
-    if not isinstance(group, Group):
-        return
-    if group.items is None:
-        decision.emit(f.ParallelFailed(frame=frame.id, error=error, cause=cause))
+    output: Json
+    if is_jsonata(state):
+        env = decision.env(frame, frame.data, error_output=shown)
+        variables = assigned(decision, catcher.assign, env)
+        output = shown if catcher.output is None else catcher.output.evaluate(env)
     else:
+        variables = UNSET
+        if catcher.assign is not None:
+            variables = assigned(decision, catcher.assign, decision.env(frame, shown))
+        output = frame.data if catcher.result_path is None else catcher.result_path.put(frame.data, shown)
+    if output is not frame.data:
+        check_size(decision, output, frame.state)
+    return output, variables
+
+
+def _close_group(
+    decision: Decision,
+    frame: Frame,
+    state: model.WorkState,
+    error: str | None,
+    cause: str | None,
+    *,
+    unopened: bool,
+) -> None:
+    if not (unopened or isinstance(frame.open, Group)):
+        return
+    if isinstance(state, model.ParallelState):
+        decision.emit(f.ParallelFailed(frame=frame.id, error=error, cause=cause))
+    elif isinstance(state, model.MapState):
         decision.emit(f.MapFailed(frame=frame.id, error=error, cause=cause))
 
 

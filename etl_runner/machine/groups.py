@@ -6,7 +6,7 @@ from etl_runner.asl import model
 from etl_runner.errors import StatesError
 from etl_runner.jsontypes import Json
 from etl_runner.machine import facts as f
-from etl_runner.machine.decision import Decision
+from etl_runner.machine.decision import RESTART, Decision
 from etl_runner.machine.failure import fail_evaluation
 from etl_runner.machine.flow import effective_input, finish_work
 from etl_runner.machine.state import Frame, Group
@@ -46,10 +46,20 @@ def guarded_finish(decision: Decision, frame: Frame, state: model.WorkState, res
 
 
 def open_children(decision: Decision, parent: Frame, group: Group) -> None:
-    """Open as many further branches or iterations as the group's concurrency allows."""
+    """Open as many further branches or iterations as the group's concurrency allows.
+
+    Those that a redrive is to revive come first.
+    """
     state = decision.state_of(parent)
-    while group.opened < group.size and len(group.children) < group.concurrency:
+    while len(group.children) < group.concurrency:
+        if group.lost:
+            child = group.lost[min(group.lost)]
+            decision.emit(f.FrameRedriven(frame=child.id, parent=parent.id))
+            decision.ready.append((child.id, RESTART))
+            continue
         index = group.opened
+        if index >= group.size:
+            return
         given: Json | UnsetType = UNSET
         if isinstance(state, model.ParallelState):
             scope = state.branches[index]

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from etl_runner.machine import facts as f
 
-_OPENS: Final = (f.TaskScheduled, f.WaitScheduled, f.RetryScheduled, f.MapRunStarted)
+_OPENS: Final = (f.TaskScheduled, f.WaitScheduled, f.RetryScheduled, f.MapRunStarted, f.MapRunRedriven)
 _CLOSES: Final = (
     f.TaskSucceeded,
     f.TaskFailed,
@@ -26,6 +26,7 @@ _CLOSERS_OF: Final[dict[type, tuple[type, ...]]] = {
     f.WaitScheduled: (f.TimerFired, f.TokenRevoked),
     f.RetryScheduled: (f.TimerFired, f.TokenRevoked),
     f.MapRunStarted: (f.MapRunSucceeded, f.MapRunFailed, f.TokenRevoked),
+    f.MapRunRedriven: (f.MapRunSucceeded, f.MapRunFailed, f.TokenRevoked),
 }
 _ROOT: Final = 0
 
@@ -68,6 +69,8 @@ class _Books:
         self.faults: list[str] = []
         self.ended: str | None = None
         self.living: dict[f.FrameId, _FrameBook] = {}
+        self.lost: dict[f.FrameId, _FrameBook] = {}
+        self.evaluated: f.FrameId | None = None
         self.seen_frames: set[f.FrameId] = set()
         self.open_tokens: dict[f.Token, tuple[type, f.FrameId]] = {}
         self.seen_tokens: set[f.Token] = set()
@@ -78,6 +81,9 @@ class _Books:
     def enter(self, fact: f.Fact) -> None:
         self.number += 1
         name = type(fact).__name__
+        if isinstance(fact, f.ExecutionRedriven):
+            self._redriven(anew=fact.anew)
+            return
         if self.ended is not None:
             self.complain(f"{name} comes after {self.ended}")
         if (self.number == 1) != isinstance(fact, f.ExecutionStarted):
@@ -142,6 +148,14 @@ class _Books:
         if succeeded and root is not None and root.state is not None:
             self.complain(f"{name} comes while the execution is in the state {root.state!r}")
 
+    def _redriven(self, *, anew: bool) -> None:
+        if self.ended in {None, "ExecutionSucceeded"}:
+            self.complain(f"ExecutionRedriven comes after {self.ended or 'no end'}")
+        self.ended = None
+        root = self.living.get(_ROOT)
+        if root is not None and anew:
+            root.group = False
+
     def frame_opened(self, fact: f.FrameOpened) -> None:
         if fact.frame in self.seen_frames:
             self.complain(f"FrameOpened opens frame {fact.frame} a second time")
@@ -166,10 +180,36 @@ class _Books:
         if isinstance(fact, f.FrameSucceeded) and book.state is not None:
             self.complain(f"{name} closes frame {fact.frame}, which is in the state {book.state!r}")
         del self.living[fact.frame]
+        if not isinstance(fact, f.FrameSucceeded):
+            self.lost[fact.frame] = book
         if book.parent is None:
             self.complain(f"{name} closes the execution's own frame")
         elif book.parent in self.living:
             self.living[book.parent].children.discard(fact.frame)
+
+    def frame_redriven(self, fact: f.FrameRedriven) -> None:
+        book = self.lost.pop(fact.frame, None)
+        parent = self._frame(fact.parent, "FrameRedriven")
+        if book is None:
+            self.complain(f"FrameRedriven revives frame {fact.frame}, which neither failed nor was aborted")
+            return
+        self.living[fact.frame] = book
+        if parent is None:
+            return
+        if not parent.group or book.parent != fact.parent:
+            self.complain(f"FrameRedriven revives frame {fact.frame} below {fact.parent}, not its open group")
+        parent.children.add(fact.frame)
+
+    def group_redriven(self, fact: f.GroupRedriven) -> None:
+        book = self._in_state(fact.frame, "GroupRedriven")
+        if book is not None:
+            if book.group:
+                self.complain(f"GroupRedriven is about frame {fact.frame}, which has a group open")
+            book.group = True
+
+    def evaluation_failed(self, fact: f.StateEvaluationFailed) -> None:
+        if self._in_state(fact.frame, "StateEvaluationFailed") is not None:
+            self.evaluated = fact.frame
 
     def state_entered(self, fact: f.StateEntered) -> None:
         book = self._frame(fact.frame, "StateEntered")
@@ -216,9 +256,10 @@ class _Books:
         book = self._in_state(fact.frame, name)
         if book is None:
             return
-        if not book.group:
+        if not book.group and self.evaluated != fact.frame:
             self.complain(f"{name} is about frame {fact.frame}, which has no group open")
         book.group = False
+        self.evaluated = None
 
     def map_run_refused(self, fact: f.MapRunRefused) -> None:
         self._in_state(fact.frame, "MapRunRefused")
@@ -239,4 +280,7 @@ _RULES: Final[dict[type, Callable[[_Books, Any], None]]] = {
     f.MapSucceeded: _Books.group_closed,
     f.MapFailed: _Books.group_closed,
     f.MapRunRefused: _Books.map_run_refused,
+    f.StateEvaluationFailed: _Books.evaluation_failed,
+    f.GroupRedriven: _Books.group_redriven,
+    f.FrameRedriven: _Books.frame_redriven,
 }

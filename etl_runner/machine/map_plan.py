@@ -3,22 +3,24 @@
 A plan is made when the state is entered. It is JSON, kept in MapRunStarted:
 `{"input", "context", "items" | "reader": {"resource", "parameters", "config"}, "concurrency", "batch":
 {"items", "bytes", "input"}, "tolerated": {"percentage", "count"}, "writer": {"resource", "parameters",
-"config"}, "label", "type"}`. Absent keys mean the field is absent; a writer without Resource has "" there.
+"config"}, "label", "type", "variables", "at_ms"}`. Absent keys mean the field is absent; a writer without
+Resource has "" there.
 `type` is ExecutionType, which changes nothing yet: EXPRESS children are as durable as STANDARD ones.
+`variables` are those that ItemSelector reads, and `at_ms` is the time that its $now() gives.
 """
 
 import hashlib
 import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 from uuid import UUID
 
 from etl_runner.arn import map_run_arn
 from etl_runner.asl import model
-from etl_runner.asl.dataflow import Env, PathNotFound, Selector
+from etl_runner.asl.dataflow import Env, JsonataExpression, PathNotFound, Selector
 from etl_runner.asl.rules import MAX_LABEL_LENGTH
-from etl_runner.errors import RUNTIME, StatesError
+from etl_runner.errors import RUNTIME, QueryEvaluationError, StatesError
 from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json, dumps, dumps_text
 
 _BAD_IN_LABEL: Final = re.compile(r"[^A-Za-z0-9._-]")
@@ -31,8 +33,13 @@ def run_arn(execution_arn: str, plan: Json, token: int) -> str:
     return map_run_arn(execution_arn, plan["label"], str(UUID(bytes=digest[:16], version=4)))
 
 
-def make_plan(state: model.MapState, env: Env, *, items: list[Json] | None) -> Json:
-    """Resolve a Distributed Map's fields. Raises StatesError for a path that leads nowhere or to nonsense."""
+def make_plan(
+    state: model.MapState, env: Env, *, items: list[Json] | None, reads: Sequence[str] = ()
+) -> Json:
+    """Resolve a Distributed Map's fields. `reads` are the variables that its fields read.
+
+    Raises StatesError for a path that leads nowhere, an expression that fails, or a number out of range.
+    """
     plan: dict[str, Json] = {
         "input": env.input,
         "context": env.context,
@@ -41,6 +48,10 @@ def make_plan(state: model.MapState, env: Env, *, items: list[Json] | None) -> J
         "type": state.execution_type,
         "tolerated": _tolerated(state, env),
     }
+    if state.item_selector is not None:
+        plan["at_ms"] = env.now_ms
+        if reads:
+            plan["variables"] = {name: env.variables[name] for name in reads if name in env.variables}
     reader = state.item_reader
     if reader is None:
         plan["items"] = items
@@ -91,8 +102,16 @@ def _batch(batcher: model.ItemBatcher, env: Env) -> Json:
 
 
 def _number(
-    given: float | Selector, env: Env, field: str, most: float = float("inf"), *, least: float = 0
+    given: float | Selector | JsonataExpression,
+    env: Env,
+    field: str,
+    most: float = float("inf"),
+    *,
+    least: float = 0,
 ) -> float:
+    if isinstance(given, JsonataExpression):
+        whole = field != _FRACTION
+        return jsonata_number(given, env, field.removesuffix("Path"), least=least, most=most, whole=whole)
     if not isinstance(given, Selector):
         return given
     try:
@@ -107,6 +126,19 @@ def _number(
     return found
 
 
+def jsonata_number(
+    given: JsonataExpression, env: Env, field: str, *, least: float, most: float, whole: bool = True
+) -> float:
+    """The number that a JSONata field gives. Raises QueryEvaluationError for anything else."""
+    found: float = given.evaluate(env, "number")
+    if whole and found != int(found):
+        raise QueryEvaluationError(f"The {field} field must be a whole number, but was: {found}", field)
+    if not least <= found <= most:
+        bound = f"between {least} and {most}" if most != float("inf") else f"{least} or more"
+        raise QueryEvaluationError(f"The {field} field must be {bound}, but was: {found}", field)
+    return int(found) if whole else found
+
+
 def not_a_number(given: object, field: str, found: Json) -> str:
     """AWS's sentence for a `...Path` field of a Map that leads to something else than the number it needs."""
     kind = "float" if field == _FRACTION else "integer"
@@ -116,12 +148,15 @@ def not_a_number(given: object, field: str, found: Json) -> str:
 
 
 class _ItemEnv:
-    """What ItemSelector sees for one item: the Map state's input and context, and the item."""
+    """What ItemSelector sees for one item: the Map state's input, context and variables, and the item."""
 
-    __slots__ = ("context", "input", "rng")
+    __slots__ = ("context", "input", "now_ms", "rng", "states", "variables")
 
     def __init__(self, plan: Json, index: int, item: Json, rng: random.Random) -> None:
         self.input = plan["input"]
+        self.variables: dict[str, Json] = plan.get("variables") or {}
+        self.states = {"input": plan["input"]}
+        self.now_ms: int = plan.get("at_ms", 0)
         self.context = plan["context"] | {"Map": {"Item": {"Index": index, "Value": item}}}
         self.rng = rng
 

@@ -1,4 +1,4 @@
-"""The machine's state, and how each fact changes it. Reloading an execution is folding its facts, no more.
+"""How each fact changes the machine. Reloading an execution is folding its facts, no more.
 
 `evolve` is the only code that changes a Machine. It evaluates nothing and decides nothing, so that a later
 release with other rules still loads what this one wrote. A Machine is owned by whoever holds it and is
@@ -6,147 +6,48 @@ changed in place; when a commit fails, throw it away and fold again.
 """
 
 from collections.abc import Callable, Iterable
-from enum import StrEnum
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET
 
-from etl_runner.jsontypes import Json
+from etl_runner.jsontypes import dumps
 from etl_runner.machine import facts as f
 from etl_runner.machine.event_count import DEPENDS, events_of
+from etl_runner.machine.shape import (
+    ROOT,
+    Frame,
+    Group,
+    Machine,
+    Open,
+    OpenMapRun,
+    OpenTask,
+    OpenTimer,
+    Status,
+    visible_variables,
+)
 
-ROOT: Final[f.FrameId] = 0
-
-
-class Status(StrEnum):
-    """The status of an execution, in AWS's words."""
-
-    RUNNING = "RUNNING"
-    SUCCEEDED = "SUCCEEDED"
-    FAILED = "FAILED"
-    TIMED_OUT = "TIMED_OUT"
-    ABORTED = "ABORTED"
-
-
-class OpenTask(Struct, kw_only=True):
-    """A task that is handed out. `awaits_worker` holds while no worker has fetched it (activities only).
-
-    `submission` is the first response of a task that was submitted: a `.sync` job is found again by it.
-    """
-
-    token: f.Token
-    arguments: Json
-    deadline_ms: int | None = None
-    heartbeat_ms: int | None = None
-    credentials: Json = None
-    submitted: bool = False
-    submission: Json = None
-    awaits_worker: bool = False
-    task_token: str | None = None
-
-
-class OpenTimer(Struct, kw_only=True):
-    """A Wait, or the pause before a retry."""
-
-    token: f.Token
-    until_ms: int
-    retry: bool
-
-
-class Group(Struct, kw_only=True):
-    """The branches of a Parallel, or the iterations of an inline Map.
-
-    `items` is None for a Parallel, whose branches all take `input`. `results` has one place per child.
-    """
-
-    size: int
-    concurrency: int
-    input: Json = None
-    items: list[Json] | None = None
-    opened: int = 0
-    succeeded: int = 0
-    results: list[Json]
-    children: set[f.FrameId] = field(default_factory=set)
-
-
-class OpenMapRun(Struct, kw_only=True):
-    """A Distributed Map whose children run as executions of their own."""
-
-    token: f.Token
-    plan: Json
-
-
-Open: TypeAlias = OpenTask | OpenTimer | Group | OpenMapRun
-
-
-class Frame(Struct, kw_only=True):
-    """One level of nesting: a scope, the state it is in, and the data that flows through it.
-
-    `data` is the raw input of the current state, or what the last one left. `attempt` counts from 1;
-    `retries` counts for each retrier how often it took an error since the state was entered.
-    """
-
-    id: f.FrameId
-    scope: int
-    data: Json
-    parent: f.FrameId | None = None
-    index: int = 0
-    item: Json | UnsetType = UNSET
-    state: str | None = None
-    entered_ms: int = 0
-    entered_event: int = 0
-    attempt: int = 1
-    retries: dict[int, int] = field(default_factory=dict)
-    open: Open | None = None
-
-
-class Machine(Struct, kw_only=True):
-    """One execution as it stands. `events` is how many AWS history events its facts amount to."""
-
-    start: f.ExecutionStarted
-    started_ms: int
-    status: Status = Status.RUNNING
-    frames: dict[f.FrameId, Frame]
-    tokens: dict[f.Token, f.FrameId] = field(default_factory=dict)
-    next_frame: f.FrameId = 1
-    next_token: f.Token = 1
-    facts: int = 1
-    events: int = 1
-    output: Json | UnsetType = UNSET
-    error: str | None = None
-    cause: str | None = None
-
-    def wake_at_ms(self) -> int | None:
-        """When the next timer or deadline is due; None when nothing waits for time."""
-        if self.status is not Status.RUNNING:
-            return None
-        due = self.start.deadline_ms
-        for frame_id in self.tokens.values():
-            work = self.frames[frame_id].open
-            if isinstance(work, OpenTask):
-                moment = work.deadline_ms
-            elif isinstance(work, OpenTimer):
-                moment = work.until_ms
-            else:
-                continue
-            if moment is not None and (due is None or moment < due):
-                due = moment
-        return due
-
-    def open_work(self) -> list[tuple[Frame, OpenTask | OpenMapRun]]:
-        """The hand-outs that somebody must be working on, oldest first; recovery hands them out again."""
-        found: list[tuple[Frame, OpenTask | OpenMapRun]] = []
-        for frame_id in self.tokens.values():
-            frame = self.frames[frame_id]
-            if isinstance(frame.open, OpenTask | OpenMapRun):
-                found.append((frame, frame.open))
-        return found
+__all__ = [
+    "ROOT",
+    "Frame",
+    "Group",
+    "Machine",
+    "Open",
+    "OpenMapRun",
+    "OpenTask",
+    "OpenTimer",
+    "Status",
+    "begin",
+    "events_added",
+    "evolve",
+    "fold",
+    "visible_variables",
+]
 
 
 def begin(start: f.ExecutionStarted, at_ms: int) -> Machine:
     """Make the machine that the first fact stands for."""
     root = Frame(id=ROOT, scope=start.scope, data=start.input)
-    return Machine(start=start, started_ms=at_ms, frames={ROOT: root})
+    return Machine(start=start, started_ms=at_ms, frames={ROOT: root}, deadline_ms=start.deadline_ms)
 
 
 def evolve(machine: Machine, fact: f.Fact, at_ms: int) -> None:
@@ -249,7 +150,8 @@ def _frame_succeeded(machine: Machine, fact: f.FrameSucceeded, _at: int) -> None
 
 
 def _frame_ended(machine: Machine, fact: f.FrameFailed | f.FrameAborted, _at: int) -> None:
-    _frame_gone(machine, fact.frame)
+    frame, group = _frame_gone(machine, fact.frame)
+    group.lost[frame.index] = frame
 
 
 def _state_entered(machine: Machine, fact: f.StateEntered, at: int) -> None:
@@ -265,12 +167,26 @@ def _state_entered(machine: Machine, fact: f.StateEntered, at: int) -> None:
 def _state_exited(machine: Machine, fact: f.StateExited, _at: int) -> None:
     frame = machine.frames[fact.frame]
     frame.state = None
+    frame.left = None
     if fact.output is not UNSET:
         frame.data = fact.output
+    if fact.assigned is not UNSET:
+        machine.assigned_bytes += len(dumps(fact.assigned))
+        frame.variables = {**(frame.variables or {}), **fact.assigned}
+
+
+def _state_evaluation_failed(_machine: Machine, _fact: f.StateEvaluationFailed, _at: int) -> None:
+    """StateFailed or RetryScheduled says what came of it."""
 
 
 def _state_failed(machine: Machine, fact: f.StateFailed, _at: int) -> None:
-    machine.frames[fact.frame].open = None
+    _leave_group(machine.frames[fact.frame])
+
+
+def _leave_group(frame: Frame) -> None:
+    if isinstance(frame.open, Group):
+        frame.left = frame.open
+    frame.open = None
 
 
 def _task_scheduled(machine: Machine, fact: f.TaskScheduled, _at: int) -> None:
@@ -305,6 +221,7 @@ def _token_closed(machine: Machine, fact: Any, _at: int) -> None:
 
 def _retry_scheduled(machine: Machine, fact: f.RetryScheduled, _at: int) -> None:
     frame = machine.frames[fact.frame]
+    frame.left = None
     frame.retries[fact.retrier] = frame.retries.get(fact.retrier, 0) + 1
     _open(machine, fact.frame, fact.token, OpenTimer(token=fact.token, until_ms=fact.until_ms, retry=True))
 
@@ -322,27 +239,47 @@ def _timer_fired(machine: Machine, fact: f.TimerFired, _at: int) -> None:
 
 
 def _parallel_started(machine: Machine, fact: f.ParallelStarted, _at: int) -> None:
-    machine.frames[fact.frame].open = Group(
+    group = Group(
         size=fact.branches,
         concurrency=fact.branches,
         input=fact.input,
         results=[None] * fact.branches,
     )
+    _open_group(machine.frames[fact.frame], group)
 
 
 def _map_started(machine: Machine, fact: f.MapStarted, _at: int) -> None:
     size = len(fact.items)
-    machine.frames[fact.frame].open = Group(
-        size=size, concurrency=fact.concurrency, items=fact.items, results=[None] * size
-    )
+    group = Group(size=size, concurrency=fact.concurrency, items=fact.items, results=[None] * size)
+    _open_group(machine.frames[fact.frame], group)
 
 
-def _group_ended(machine: Machine, fact: Any, _at: int) -> None:
+def _open_group(frame: Frame, group: Group) -> None:
+    frame.open, frame.left = group, None
+
+
+def _group_succeeded(machine: Machine, fact: Any, _at: int) -> None:
     machine.frames[fact.frame].open = None
 
 
+def _group_failed(machine: Machine, fact: Any, _at: int) -> None:
+    _leave_group(machine.frames[fact.frame])
+
+
 def _map_run_started(machine: Machine, fact: f.MapRunStarted, _at: int) -> None:
-    _open(machine, fact.frame, fact.token, OpenMapRun(token=fact.token, plan=fact.plan))
+    work = OpenMapRun(token=fact.token, plan=fact.plan, run=fact.token)
+    _open(machine, fact.frame, fact.token, work)
+    machine.frames[fact.frame].left = work
+
+
+def _map_run_redriven(machine: Machine, fact: f.MapRunRedriven, _at: int) -> None:
+    work = OpenMapRun(token=fact.token, plan=fact.plan, run=fact.run, redrives=fact.count)
+    _open(machine, fact.frame, fact.token, work)
+    machine.frames[fact.frame].left = work
+
+
+def _map_run_succeeded(machine: Machine, fact: f.MapRunSucceeded, _at: int) -> None:
+    _close(machine, fact.token).left = None
 
 
 def _map_run_refused(_machine: Machine, _fact: f.MapRunRefused, _at: int) -> None:
@@ -360,6 +297,38 @@ def _execution_ended(machine: Machine, fact: Any, _at: int) -> None:
     machine.cause = fact.cause
 
 
+def _execution_redriven(machine: Machine, fact: f.ExecutionRedriven, at: int) -> None:
+    machine.status = Status.RUNNING
+    machine.error = machine.cause = None
+    machine.deadline_ms = fact.deadline_ms
+    machine.redrives = fact.count
+    machine.redriven_ms = at
+    root = machine.frames[ROOT]
+    if fact.anew:
+        root.open = root.left = None
+    _begin_again(root)
+
+
+def _group_redriven(machine: Machine, fact: f.GroupRedriven, _at: int) -> None:
+    frame = machine.frames[fact.frame]
+    frame.open, frame.left = frame.left, None
+
+
+def _frame_redriven(machine: Machine, fact: f.FrameRedriven, _at: int) -> None:
+    group = machine.frames[fact.parent].open
+    assert isinstance(group, Group)
+    frame = next(frame for frame in group.lost.values() if frame.id == fact.frame)
+    del group.lost[frame.index]
+    group.children.add(frame.id)
+    machine.frames[frame.id] = frame
+    _begin_again(frame)
+
+
+def _begin_again(frame: Frame) -> None:
+    frame.attempt = 1
+    frame.retries = {}
+
+
 _END_STATUS: Final[dict[type, Status]] = {
     f.ExecutionFailed: Status.FAILED,
     f.ExecutionTimedOut: Status.TIMED_OUT,
@@ -373,6 +342,7 @@ _EVOLVE: Final[dict[type, Callable[[Machine, Any, int], None]]] = {
     f.FrameAborted: _frame_ended,
     f.StateEntered: _state_entered,
     f.StateExited: _state_exited,
+    f.StateEvaluationFailed: _state_evaluation_failed,
     f.StateFailed: _state_failed,
     f.TaskScheduled: _task_scheduled,
     f.ActivityStarted: _activity_started,
@@ -385,17 +355,21 @@ _EVOLVE: Final[dict[type, Callable[[Machine, Any, int], None]]] = {
     f.WaitScheduled: _wait_scheduled,
     f.TimerFired: _timer_fired,
     f.ParallelStarted: _parallel_started,
-    f.ParallelSucceeded: _group_ended,
-    f.ParallelFailed: _group_ended,
+    f.ParallelSucceeded: _group_succeeded,
+    f.ParallelFailed: _group_failed,
     f.MapStarted: _map_started,
-    f.MapSucceeded: _group_ended,
-    f.MapFailed: _group_ended,
+    f.MapSucceeded: _group_succeeded,
+    f.MapFailed: _group_failed,
     f.MapRunStarted: _map_run_started,
     f.MapRunRefused: _map_run_refused,
-    f.MapRunSucceeded: _token_closed,
+    f.MapRunSucceeded: _map_run_succeeded,
     f.MapRunFailed: _token_closed,
+    f.MapRunRedriven: _map_run_redriven,
     f.ExecutionSucceeded: _execution_succeeded,
     f.ExecutionFailed: _execution_ended,
     f.ExecutionTimedOut: _execution_ended,
     f.ExecutionAborted: _execution_ended,
+    f.ExecutionRedriven: _execution_redriven,
+    f.GroupRedriven: _group_redriven,
+    f.FrameRedriven: _frame_redriven,
 }

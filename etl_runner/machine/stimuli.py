@@ -9,7 +9,10 @@ from etl_runner.machine.facts import Token
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """A new execution; what StartExecution asked for, with the definition's deadline already resolved."""
+    """A new execution; what StartExecution asked for.
+
+    `input_text` is the input as it was sent, when that is not the compact text of `input`.
+    """
 
     execution_arn: str
     name: str
@@ -19,6 +22,9 @@ class Start:
     role_arn: str = ""
     scope: int = 0
     item_index: int | None = None
+    input_text: str | None = None
+    state_machine_version_arn: str | None = None
+    state_machine_alias_arn: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +104,11 @@ class Breakdown:
     cause: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redrive:
+    """Someone asks for an execution that ended without success to go on from where it stood."""
+
+
 Stimulus: TypeAlias = (
     Start
     | TaskSuccess
@@ -110,4 +121,5 @@ Stimulus: TypeAlias = (
     | MapRunSuccess
     | MapRunFailure
     | Breakdown
+    | Redrive
 )

@@ -12,6 +12,7 @@ from etl_runner.machine import facts as f
 from etl_runner.machine import stimuli as s
 from etl_runner.machine.decision import Decision
 from etl_runner.machine.history_lint import lint
+from etl_runner.machine.redrive import redrive_refusal
 from etl_runner.machine.state import Frame, Machine, OpenMapRun, OpenTask, Status
 from tests.machine.builders import ERRORS, INPUT, MachineBuilder
 from tests.machine.shell import PASS, TASK, Run, scope, single
@@ -36,9 +37,10 @@ class Adversary:
 
     def play(self, steps: int) -> None:
         for _ in range(steps):
-            if self.run.status is not Status.RUNNING:
+            if self.run.status is Status.RUNNING:
+                self.step()
+            elif not self.redrive():
                 break
-            self.step()
         for stimulus in self.said:
             if self.run.status is not Status.RUNNING:
                 assert self.run.decide(stimulus) == []
@@ -58,6 +60,13 @@ class Adversary:
             self.wake()
         else:
             self.say(s.Stop(error="Stopped"))
+
+    def redrive(self) -> bool:
+        """Let what ended without success go on, two times in three."""
+        refused = redrive_refusal(self.run.machine) is not None
+        made = self.run.decide(s.Redrive()) if self.rng.random() < 0.67 else []
+        assert not (refused and made)
+        return bool(made)
 
     def wake(self) -> None:
         self.run.decide(s.Wake())
@@ -128,7 +137,8 @@ def test_the_stories_have_every_kind_of_fact_that_they_can_have() -> None:
         Adversary(run, seed).play(40)
         told |= {type(fact) for fact in run.facts()}
 
-    never = {f.ActivityStarted, f.MapRunStarted, f.MapRunRefused, f.MapRunSucceeded, f.MapRunFailed}
+    map_runs = {f.MapRunStarted, f.MapRunRefused, f.MapRunSucceeded, f.MapRunFailed, f.MapRunRedriven}
+    never = {f.ActivityStarted, f.StateEvaluationFailed} | map_runs
     assert told == set(get_args(f.Fact)) - never
 
 

@@ -1,14 +1,14 @@
 """Parallel and Map: work that is done by branches, iterations, or children of a map run."""
 
 from etl_runner.asl import model
-from etl_runner.asl.dataflow import PathNotFound, Selector
-from etl_runner.errors import RUNTIME, StatesError
-from etl_runner.jsontypes import Json
+from etl_runner.asl.dataflow import JsonataExpression, JsonataPayload, PathNotFound, Selector
+from etl_runner.errors import RUNTIME, QueryEvaluationError, StatesError
+from etl_runner.jsontypes import Json, dumps_text
 from etl_runner.machine import facts as f
-from etl_runner.machine.decision import INLINE_MAP_CONCURRENCY, Decision
-from etl_runner.machine.flow import effective_input
+from etl_runner.machine.decision import Decision
+from etl_runner.machine.flow import effective_input, is_jsonata
 from etl_runner.machine.groups import guarded_finish, open_children
-from etl_runner.machine.map_plan import make_plan, not_a_number
+from etl_runner.machine.map_plan import jsonata_number, make_plan, not_a_number
 from etl_runner.machine.state import Frame, Group
 
 
@@ -29,7 +29,8 @@ def start_map(decision: Decision, frame: Frame, state: model.MapState) -> None:
     if state.mode is model.MapMode.DISTRIBUTED:
         items = _items(decision, frame, state, data)
         try:
-            plan = make_plan(state, decision.env(frame, data), items=items)
+            reads = decision.definition.variable_references.get(state.name, ())
+            plan = make_plan(state, decision.env(frame, data), items=items, reads=reads)
         except StatesError:
             decision.emit(f.MapRunRefused(frame=frame.id, length=len(items or ())))
             raise
@@ -52,6 +53,8 @@ def _items(decision: Decision, frame: Frame, state: model.MapState, data: Json) 
     """The array to map over; None when an ItemReader brings the items."""
     if state.item_reader is not None:
         return None
+    if is_jsonata(state):
+        return _jsonata_items(decision, frame, state)
     try:
         found = state.items_path.evaluate(decision.env(frame, data))
     except PathNotFound as miss:
@@ -65,9 +68,23 @@ def _items(decision: Decision, frame: Frame, state: model.MapState, data: Json) 
     return found
 
 
+def _jsonata_items(decision: Decision, frame: Frame, state: model.MapState) -> list[Json]:
+    """What Items gives; without it the input must be the array."""
+    if state.items is not None:
+        assert isinstance(state.items, JsonataPayload)
+        found: list[Json] = state.items.evaluate(decision.env(frame, frame.data), "array")
+        return found
+    if not isinstance(frame.data, list):
+        raise QueryEvaluationError(f"Map state input must be an array but was: {dumps_text(frame.data)}")
+    return frame.data
+
+
 def _concurrency(decision: Decision, frame: Frame, state: model.MapState, data: Json) -> int:
     found: Json = state.max_concurrency
-    if isinstance(found, Selector):
+    if isinstance(found, JsonataExpression):
+        env = decision.env(frame, data)
+        found = jsonata_number(found, env, "MaxConcurrency", least=0, most=float("inf"))
+    elif isinstance(found, Selector):
         try:
             found = found.evaluate(decision.env(frame, data))
         except PathNotFound as miss:
@@ -77,4 +94,5 @@ def _concurrency(decision: Decision, frame: Frame, state: model.MapState, data: 
         if found < 0:
             raise StatesError(RUNTIME, f"MaxConcurrency must not be negative, but it is {found}.")
     assert isinstance(found, int)
-    return min(found or INLINE_MAP_CONCURRENCY, INLINE_MAP_CONCURRENCY)
+    most = decision.limits.inline_concurrency
+    return min(found or most, most)

@@ -4,8 +4,8 @@ import base64
 from typing import Final
 
 from etl_runner.asl import model
-from etl_runner.asl.dataflow import PathNotFound, Selector
-from etl_runner.errors import RUNTIME, StatesError
+from etl_runner.asl.dataflow import JsonataExpression, PathNotFound, Selector
+from etl_runner.errors import RUNTIME, QueryEvaluationError, StatesError
 from etl_runner.jsontypes import Json
 from etl_runner.machine import facts as f
 from etl_runner.machine.decision import Decision
@@ -47,10 +47,23 @@ def start_task(decision: Decision, frame: Frame, state: model.TaskState) -> None
 
 
 def _period_ms(
-    decision: Decision, frame: Frame, data: Json, given: int | Selector | None, field: str
+    decision: Decision,
+    frame: Frame,
+    data: Json,
+    given: int | Selector | JsonataExpression | None,
+    field: str,
 ) -> int | None:
+    """A period in milliseconds; `field` is the JSONPath field that would hold its path."""
     if given is None or isinstance(given, int):
         return None if given is None else given * 1000
+    if isinstance(given, JsonataExpression):
+        found = given.evaluate(decision.env(frame, data), "number")
+        if found != int(found) or not 0 < found <= MAX_SECONDS:
+            name = field.removesuffix("Path")
+            raise QueryEvaluationError(
+                f"The {name} field must be a whole number between 1 and {MAX_SECONDS}, but was: {found}", name
+            )
+        return int(found) * 1000
     try:
         found = given.evaluate(decision.env(frame, data))
     except PathNotFound as miss:
@@ -74,7 +87,7 @@ def task_succeeded(decision: Decision, frame: Frame, token: f.Token, output: Jso
     state = decision.state_of(frame)
     assert isinstance(state, model.TaskState)
     try:
-        check_size(output, _what(state))
+        check_size(decision, output, _what(state))
     except StatesError as error:
         task_failed(decision, frame, token, error.error, error.cause)
         return

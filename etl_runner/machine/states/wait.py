@@ -4,13 +4,13 @@ from datetime import datetime
 from typing import Final
 
 from etl_runner.asl import model
-from etl_runner.asl.dataflow import WHOLE, PathNotFound, Selector, apply_output_path
+from etl_runner.asl.dataflow import JsonataExpression, PathNotFound, Selector
 from etl_runner.clock import from_datetime
-from etl_runner.errors import RUNTIME, StatesError
+from etl_runner.errors import RUNTIME, QueryEvaluationError, StatesError
 from etl_runner.jsontypes import Json
 from etl_runner.machine import facts as f
 from etl_runner.machine.decision import Decision
-from etl_runner.machine.flow import effective_input, leave
+from etl_runner.machine.flow import effective_input, is_jsonata, pass_through
 from etl_runner.machine.state import Frame
 
 MAX_WAIT_S: Final = 99_999_999
@@ -29,37 +29,56 @@ def enter_wait(decision: Decision, frame: Frame, state: model.WaitState) -> None
 
 def leave_wait(decision: Decision, frame: Frame, state: model.WaitState) -> None:
     """The moment has come."""
-    data = effective_input(decision, frame, state)
-    if state.output_path is not WHOLE:
-        data = apply_output_path(state.output_path, decision.env(frame, data))
-    leave(decision, frame, data, state.next)
+    pass_through(decision, frame, state, state.next)
 
 
 def _until_ms(decision: Decision, frame: Frame, state: model.WaitState, data: Json) -> int:
-    if state.seconds is not None:
-        seconds = state.seconds
-        if isinstance(seconds, Selector):
-            seconds = _seconds(seconds, _referenced(decision, frame, seconds, data, "SecondsPath"))
+    seconds, timestamp = state.seconds, state.timestamp
+    if isinstance(seconds, JsonataExpression):
+        return decision.now_ms + _jsonata_seconds(decision, frame, seconds) * 1000
+    if isinstance(seconds, Selector):
+        seconds = _seconds(seconds, _referenced(decision, frame, seconds, data, "SecondsPath"))
+    if seconds is not None:
         return decision.now_ms + seconds * 1000
-    assert state.timestamp is not None
-    if isinstance(state.timestamp, str):
-        moment = _moment_ms(state.timestamp)
-        if moment is None:
-            raise StatesError(
-                RUNTIME,
-                "The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time format "
-                f"string: {state.timestamp}",
-            )
-        return moment
-    found = _referenced(decision, frame, state.timestamp, data, "TimestampPath")
+    assert timestamp is not None
+    if isinstance(timestamp, Selector):
+        return _referenced_moment(decision, frame, timestamp, data)
+    given = timestamp
+    if isinstance(timestamp, JsonataExpression):
+        given = timestamp.evaluate(decision.env(frame, data), "string")
+    assert isinstance(given, str)
+    moment = _moment_ms(given)
+    if moment is None:
+        cause = (
+            "The Timestamp field cannot be parsed as an ISO-8601 extended offset date-time format "
+            f"string: {given}"
+        )
+        if is_jsonata(state):
+            raise QueryEvaluationError(cause, "Timestamp")
+        raise StatesError(RUNTIME, cause)
+    return moment
+
+
+def _referenced_moment(decision: Decision, frame: Frame, path: Selector, data: Json) -> int:
+    found = _referenced(decision, frame, path, data, "TimestampPath")
     moment = _moment_ms(found) if isinstance(found, str) else None
     if moment is None:
         raise StatesError(
             RUNTIME,
             "The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time "
-            f"format string: {state.timestamp.text} == {found}",
+            f"format string: {path.text} == {found}",
         )
     return moment
+
+
+def _jsonata_seconds(decision: Decision, frame: Frame, seconds: JsonataExpression) -> int:
+    found = seconds.evaluate(decision.env(frame, frame.data), "number")
+    if found != int(found) or not 0 <= found <= MAX_WAIT_S:
+        raise QueryEvaluationError(
+            f"The Seconds field must be a whole number between 0 and {MAX_WAIT_S}, but was: {found}",
+            "Seconds",
+        )
+    return int(found)
 
 
 def _referenced(decision: Decision, frame: Frame, path: Selector, data: Json, field: str) -> Json:
