@@ -52,6 +52,7 @@ class StateMachines:
         self._deciding = Lock()
         self._targets: dict[str, list[tuple[int, Target]]] = {}
         self._parsed: dict[int, StateMachine] = {}
+        self._rng = random.Random()  # noqa: S311 -- which version is started is no secret
         self._since: dict[int, int] = {}  # definition -> when a file first had it
 
     # --- the machines -------------------------------------------------------------------------------------
@@ -193,9 +194,16 @@ class StateMachines:
                 by_name[workflow.name] = self._of_file(workflow)
         return [by_name[name] for name in sorted(by_name)[:limit]]
 
-    def revision_at(self, machine_arn: str, at_ms: int) -> Revision | None:
-        """What a state machine, which may be gone, was at a time; None for one that only a file had."""
-        return self._rows.revision_at(machine_arn, at_ms)
+    def started_with(
+        self, machine_arn: str, version_arn: str | None, definition_id: int, at_ms: int
+    ) -> Revision | None:
+        """What a state machine, which may be gone, was when an execution began; None where a file had it."""
+        if version_arn is not None:
+            number = int(version_arn.rpartition(":")[2])
+            version = self._rows.version(machine_arn, number)
+            if version is not None:
+                return self._rows.revision(version.revision)
+        return self._rows.revision_at(machine_arn, definition_id, at_ms)
 
     def _of_file(self, workflow: Workflow) -> Described:
         since_ms = self._since.get(workflow.definition_id)
@@ -337,8 +345,7 @@ class StateMachines:
 
     def alias(self, arn: str) -> Alias:
         """An alias by its ARN. Raises NotFound."""
-        machine_arn, _, name = arn.rpartition(":")
-        found = self._rows.alias(machine_arn, name)
+        found = self._rows.alias(*_split(arn))
         if found is None:
             raise NotFound(f"there is no alias {arn}")
         return found
@@ -378,10 +385,10 @@ class StateMachines:
 
     # --- to be started ------------------------------------------------------------------------------------
 
-    def resolve(self, arn: str, rng: random.Random) -> Target:
+    def resolve(self, arn: str, rng: random.Random | None = None) -> Target | None:
         """What StartExecution of an ARN starts; an alias of two versions is a matter of luck and weight.
 
-        Raises NotFound.
+        None where nothing of this ARN can be started.
         """
         workflow = self._workflows.get(arn) if arn.startswith("arn:") else None
         if workflow is not None:
@@ -392,21 +399,26 @@ class StateMachines:
             with self._deciding:
                 if len(self._targets) >= _CACHED:
                     self._targets.clear()
-                weighted = self._targets[arn] = self._look_up(arn)
+                weighted = self._look_up(arn)
+                if weighted:
+                    self._targets[arn] = weighted
+        if not weighted:
+            return None
         if len(weighted) == 1:
             return weighted[0][1]
         weights, targets = zip(*weighted, strict=True)
-        found: Target = rng.choices(targets, weights)[0]
+        found: Target = (rng or self._rng).choices(targets, weights)[0]
         return found
 
     def _look_up(self, arn: str) -> list[tuple[int, Target]]:
         try:
             return [(100, target_of(self.get(arn)))]
         except NotFound:
-            alias = self.alias(arn)
+            alias = self._rows.alias(*_split(arn))
+        routing = () if alias is None else alias.routing
         return [
-            (weight, replace(target_of(self.get(f"{alias.machine_arn}:{number}")), alias_arn=arn))
-            for number, weight in alias.routing
+            (weight, replace(target_of(self.get(f"{arn.rpartition(':')[0]}:{number}")), alias_arn=arn))
+            for number, weight in routing
         ]
 
     def _own(self, arn: str) -> Described:
@@ -417,3 +429,9 @@ class StateMachines:
         if found.file:
             raise HomeIsAFile(f"{arn} comes from {found.file}: change it there")
         return found
+
+
+def _split(arn: str) -> tuple[str, str]:
+    """The ARN of the state machine, and the name of the version or alias."""
+    machine_arn, _, name = arn.rpartition(":")
+    return machine_arn, name

@@ -118,11 +118,12 @@ class StateMachineRows:
         """A revision by its row's number."""
         return self._revisions([revision])[revision]
 
-    def revision_at(self, machine_arn: str, at_ms: int) -> Revision | None:
-        """What a state machine, which may be gone, was at a time; the oldest if it is before all."""
-        query = select(_R).where(_R.c.machine_arn == machine_arn)
-        until = query.where(_R.c.created_ms <= at_ms).order_by(_R.c.id.desc()).limit(1)
-        found = self._rows(until) or self._rows(query.order_by(_R.c.id).limit(1))
+    def revision_at(self, machine_arn: str, definition_id: int, at_ms: int) -> Revision | None:
+        """What a state machine, which may be gone, was at a time, when it had this definition."""
+        had = (_R.c.machine_arn == machine_arn, _R.c.definition_id == definition_id)
+        # A start may be decided in the same moment as a change, so that the clock alone does not tell.
+        until = select(_R).where(*had, _R.c.created_ms <= at_ms).order_by(_R.c.id.desc()).limit(1)
+        found = self._rows(until) or self._rows(select(_R).where(*had).order_by(_R.c.id).limit(1))
         return _revision(found[0]) if found else None
 
     def version(self, machine_arn: str, number: int) -> Version | None:
