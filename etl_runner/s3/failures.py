@@ -2,10 +2,13 @@
 
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from etl_runner.errors import StatesError
+
+T = TypeVar("T")
 
 ATTEMPTS: Final = 6
 """How often in a row one thing is tried that fails for a reason that may pass."""
@@ -89,6 +92,21 @@ def _answer(response: object) -> Failure:
         request_id=str(metadata.get("RequestId", "")),
         passing=int(status) >= 500 or int(status) == 429 or code in _PASSING_CODES,
     )
+
+
+def insistently(call: Callable[[], T], error_name: str, doing: str) -> T:
+    """What `call` gives, tried again while it fails for a reason that may pass. Raises StatesError."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return call()
+        except Exception as error:
+            failure = failure_of(error)
+            if failure is None:
+                raise
+            if not failure.passing or attempt == ATTEMPTS - 1:
+                raise failure.as_error(error_name, doing) from error
+        pause(attempt)
+    raise AssertionError("the last attempt returns or raises")
 
 
 def pause(attempt: int, *, base_s: float = 0.1, most_s: float = 3.0) -> None:

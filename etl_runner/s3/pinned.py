@@ -3,11 +3,13 @@
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from etl_runner.errors import READER_FAILED, StatesError
 from etl_runner.jsontypes import Json
 from etl_runner.s3.failures import ATTEMPTS, Failure, failure_of, pause
+
+_OPTIONAL: Final = ("VersionId", "ExpectedBucketOwner")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,18 +158,18 @@ def read_range(s3: Any, pinned: Pinned, start: int, end: int, *, error_name: str
 def pin(s3: Any, parameters: Mapping[str, Json]) -> Pinned:
     """Look at the object once and fix what every later read will see.
 
-    `parameters` are those of the ItemReader: Bucket, Key and perhaps VersionId.
+    `parameters` are those of the ItemReader: Bucket, Key and perhaps VersionId and ExpectedBucketOwner.
     Raises StatesError States.ItemReaderFailed.
     """
     bucket, key = _wanted(parameters)
-    version = {"VersionId": parameters["VersionId"]} if parameters.get("VersionId") else {}
+    extra = {name: parameters[name] for name in _OPTIONAL if parameters.get(name)}
     try:
-        head = s3.head_object(Bucket=bucket, Key=key, **version)
+        head = s3.head_object(Bucket=bucket, Key=key, **extra)
     except Exception as error:
         failure = failure_of(error)
         if failure is None:
             raise
-        failure = _told_by_get(s3, bucket, key, version) or failure
+        failure = _told_by_get(s3, bucket, key, extra) or failure
         raise failure.as_error(READER_FAILED, f"read s3://{bucket}/{key}") from error
     return Pinned(
         bucket=bucket,
@@ -186,19 +188,19 @@ def _wanted(parameters: Mapping[str, Json]) -> tuple[str, str]:
                 READER_FAILED, f"the ItemReader's Parameters need {name} as a text, and it is {value!r}"
             )
     for name in parameters:
-        if name not in {"Bucket", "Key", "VersionId"}:
+        if name not in {"Bucket", "Key", *_OPTIONAL}:
             raise StatesError(
                 READER_FAILED,
                 f"the ItemReader's Parameters have {name}, which is not supported; "
-                "it takes Bucket, Key and VersionId",
+                f"it takes Bucket, Key, {', '.join(_OPTIONAL)}",
             )
     return parameters["Bucket"], parameters["Key"]
 
 
-def _told_by_get(s3: Any, bucket: str, key: str, version: Mapping[str, str]) -> Failure | None:
+def _told_by_get(s3: Any, bucket: str, key: str, extra: Mapping[str, str]) -> Failure | None:
     """An answer to HEAD has no body, so it cannot say whether the key or the bucket is missing; GET can."""
     try:
-        s3.get_object(Bucket=bucket, Key=key, Range="bytes=0-0", **version)["Body"].close()
+        s3.get_object(Bucket=bucket, Key=key, Range="bytes=0-0", **extra)["Body"].close()
     except Exception as error:
         failure = failure_of(error)
         if failure is None:

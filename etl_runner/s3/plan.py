@@ -17,6 +17,7 @@ from etl_runner.errors import READER_FAILED, StatesError
 from etl_runner.jsontypes import Json
 from etl_runner.s3.pinned import Pinned
 from etl_runner.s3.reader_config import ReaderConfig, check_header
+from etl_runner.s3.records import ESCAPE
 from etl_runner.s3.splitter import BoundarySearch, State, scan
 
 ReadRange: TypeAlias = Callable[[int, int], bytes]
@@ -34,15 +35,27 @@ CURSOR_VERSION: Final = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """Where a reader of items stands: the byte due next, the items given, the header once it is known."""
+    """Where a reader of items stands: the byte due next, the items given, the header once it is known.
+
+    `skip` items from that byte on have been given too. `shape` is what a JSON document turned out to be
+    (see json_items.py), "" before its first item and for other formats.
+    """
 
     offset: int
     index: int
     header: list[str] | None
+    skip: int = 0
+    shape: str = ""
 
     def as_json(self) -> dict[str, Json]:
-        """`{"Version", "Offset", "Index", "Header"}`."""
-        return {"Version": CURSOR_VERSION, "Offset": self.offset, "Index": self.index, "Header": self.header}
+        """`{"Version", "Offset", "Index", "Header"}`, with "Skip" and "Shape" where there are any."""
+        extra = {"Skip": self.skip, "Shape": self.shape}
+        return {
+            "Version": CURSOR_VERSION,
+            "Offset": self.offset,
+            "Index": self.index,
+            "Header": self.header,
+        } | {name: value for name, value in extra.items() if value}
 
     @classmethod
     def from_json(cls, value: Json) -> "Cursor":
@@ -52,7 +65,13 @@ class Cursor:
                 READER_FAILED,
                 f"the cursor is of version {value.get('Version')!r}; this release reads {CURSOR_VERSION}",
             )
-        return cls(offset=value["Offset"], index=value["Index"], header=value["Header"])
+        return cls(
+            offset=value["Offset"],
+            index=value["Index"],
+            header=value["Header"],
+            skip=value.get("Skip", 0),
+            shape=value.get("Shape", ""),
+        )
 
 
 def first_cursor(read: ReadRange, pinned: Pinned, config: ReaderConfig) -> Cursor:
@@ -67,6 +86,8 @@ def first_cursor(read: ReadRange, pinned: Pinned, config: ReaderConfig) -> Curso
         return Cursor(offset=offset, index=0, header=list(config.headers))
     while offset < pinned.size:  # empty lines before the header are no header
         end = _record_end(read, pinned, config, offset)
+        if end == offset:
+            break
         names, length = _first_row(read(offset, end), pinned, config)
         offset += length
         if names:
@@ -86,6 +107,8 @@ def _record_end(read: ReadRange, pinned: Pinned, config: ReaderConfig, start: in
                 "bytes, so it cannot be the header; is it a CSV file, and is a quote not closed?",
             )
         block = read(at, min(at + HEADER_BYTES, pinned.size))
+        if not block:  # a compressed object has ended
+            return at
         state, end = scan(block, state, delimiter)
         if end >= 0:
             return at + end
@@ -97,7 +120,8 @@ def _first_row(record: bytes, pinned: Pinned, config: ReaderConfig) -> tuple[lis
     """The first row of these bytes and how many of them it takes."""
     try:
         lines = list(io.StringIO(record.decode("utf-8"), newline=""))
-        rows = csv.reader(lines, delimiter=config.delimiter_char)
+        escape = ESCAPE if config.chunk_bytes is None else None
+        rows = csv.reader(lines, delimiter=config.delimiter_char, escapechar=escape)
         names = next(rows, [])
     except (UnicodeDecodeError, csv.Error) as error:
         raise StatesError(READER_FAILED, f"the header of {pinned.uri} cannot be read: {error}") from error

@@ -6,18 +6,30 @@ from typing import Final, Self
 
 from etl_runner.errors import READER_FAILED, StatesError
 from etl_runner.jsontypes import Json
+from etl_runner.s3.json_items import parse_pointer
 
 DELIMITERS: Final = {"COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "SPACE": " ", "TAB": "\t"}
 _KEYS: Final = frozenset(
-    {"InputType", "CSVHeaderLocation", "CSVHeaders", "CSVDelimiter", "MaxItems", "ChunkBytes"}
+    {
+        "InputType",
+        "CSVHeaderLocation",
+        "CSVHeaders",
+        "CSVDelimiter",
+        "ItemsPointer",
+        "ManifestType",
+        "MaxItems",
+        "Transformation",
+        "ChunkBytes",
+    }
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderConfig:
-    """ReaderConfig, checked. `headers` is None unless CSVHeaderLocation is GIVEN.
+    """How one object is read, checked. `headers` is None unless CSVHeaderLocation is GIVEN.
 
-    `max_items` is None for no bound (ASL writes 0), `chunk_bytes` None when items are the records themselves.
+    `max_items` is None for no bound (ASL writes 0), `chunk_bytes` None when items are the records themselves,
+    `pointer` (ItemsPointer, taken apart) None when a JSON document itself is to be an array.
     """
 
     input_type: str
@@ -25,6 +37,7 @@ class ReaderConfig:
     delimiter: str = "COMMA"
     max_items: int | None = None
     chunk_bytes: int | None = None
+    pointer: tuple[str, ...] | None = None
 
     @property
     def delimiter_char(self) -> str:
@@ -34,9 +47,7 @@ class ReaderConfig:
     @classmethod
     def from_json(cls, config: Mapping[str, Json]) -> Self:
         """Check ReaderConfig. Raises StatesError States.ItemReaderFailed, naming the field."""
-        for name in config:
-            if name not in _KEYS:
-                raise _bad(f"has {name}, which is not supported; it takes {', '.join(sorted(_KEYS))}")
+        check_keys(config)
         input_type = config.get("InputType")
         if input_type not in {"CSV", "JSONL", "JSON"}:
             raise _bad(f"needs InputType CSV, JSONL or JSON, and it is {input_type!r}")
@@ -48,13 +59,29 @@ class ReaderConfig:
             raise _bad("has ChunkBytes 0; a chunk has at least one byte")
         if chunk_bytes is not None and input_type == "JSON":
             raise _bad("has ChunkBytes with InputType JSON; only CSV and JSONL can be cut into chunks")
+        pointer = config.get("ItemsPointer")
+        if pointer is not None and (input_type != "JSON" or not isinstance(pointer, str)):
+            raise _bad(f"has ItemsPointer {pointer!r} with InputType {input_type}; it is a text and for JSON")
         return cls(
             input_type=input_type,
             headers=_headers(config) if input_type == "CSV" else None,
             delimiter=delimiter,
-            max_items=_whole_number(config, "MaxItems") or None,
+            max_items=most_items(config),
             chunk_bytes=chunk_bytes,
+            pointer=None if pointer is None else parse_pointer(pointer),
         )
+
+
+def check_keys(config: Mapping[str, Json]) -> None:
+    """Refuse a field that no reader knows. Raises StatesError States.ItemReaderFailed."""
+    for name in config:
+        if name not in _KEYS:
+            raise _bad(f"has {name}, which is not supported; it takes {', '.join(sorted(_KEYS))}")
+
+
+def most_items(config: Mapping[str, Json]) -> int | None:
+    """MaxItems, None for no bound. Raises StatesError States.ItemReaderFailed."""
+    return _whole_number(config, "MaxItems") or None
 
 
 def check_header(names: Sequence[str]) -> None:

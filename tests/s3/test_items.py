@@ -114,7 +114,8 @@ def test_a_stream_made_anew_from_any_cursor_goes_on_the_same(
         data, config, wanted = "".join(json.dumps(each) + "\n" for each in values), JSONL, values
     else:
         text = io.StringIO(newline="")
-        csv.writer(text, quoting=csv.QUOTE_ALL).writerows([["a", "b"], *([str(v), "\r\n"] for v in values)])
+        rows = [[str(value).replace("\\", "\\\\"), "\r\n"] for value in values]
+        csv.writer(text, quoting=csv.QUOTE_ALL).writerows([["a", "b"], *rows])
         data, config = text.getvalue(), FIRST_ROW
         wanted = [{"a": str(value), "b": "\r\n"} for value in values]
         if kind == "CHUNKS":
@@ -149,7 +150,8 @@ def test_a_stream_made_anew_from_any_cursor_goes_on_the_same(
         ("H1,H1\n1,2\n", FIRST_ROW, r"^States.ItemReaderFailed: CSV headers cannot contain duplicates\.$"),
         ("1,2\n", given_headers("H1", "H1"), r"CSV headers cannot contain duplicates\.$"),
         ("a\n", {"InputType": "XML"}, "InputType CSV, JSONL or JSON, and it is 'XML'"),
-        ("a\n", {**JSONL, "ItemsPointer": "/a"}, "has ItemsPointer, which is not supported"),
+        ("a\n", {**JSONL, "ItemsPointer": "/a"}, "has ItemsPointer '/a' with InputType JSONL"),
+        ("a\n", {**JSONL, "Compression": "x"}, "has Compression, which is not supported"),
         ("a\n", {**ARRAY, "ChunkBytes": 5}, "only CSV and JSONL can be cut"),
         ("a\n", {**JSONL, "ChunkBytes": 0}, "has ChunkBytes 0"),
         ("a\n", {**JSONL, "MaxItems": -1}, "MaxItems -1"),
