@@ -10,6 +10,7 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?=
 ARGS ?=
 PYTEST_ARGS ?=
+JOBS ?= 2
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -26,6 +27,7 @@ help: ## Show this list (the default)
 	@echo '  PYTHON=...       the interpreter that makes .venv (default: the newest working python3 from 3.11 on)'
 	@echo '  ARGS=...         passed on by demo and bench, as in: make demo ARGS="--once --json"'
 	@echo '  PYTEST_ARGS=...  passed on by test and crash, as in: make test PYTEST_ARGS="tests/asl -x"'
+	@echo '  JOBS=...         how many processes run the tests side by side (default: 2; 0: one after the other)'
 
 .PHONY: demo
 demo: $(STAMP) ## Start the service with an embedded AWS, run the three workflows, stay up until Ctrl-C
@@ -33,7 +35,7 @@ demo: $(STAMP) ## Start the service with an embedded AWS, run the three workflow
 
 .PHONY: test
 test: $(STAMP) ## Run the whole test suite
-	@$(PY) -m pytest $(PYTEST_ARGS)
+	@$(PY) -m pytest -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: check
 check: $(STAMP) ## Lint, formatting and types; tells about all three before it fails

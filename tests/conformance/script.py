@@ -231,7 +231,7 @@ class _Script:
         return text
 
     def _bound(self, text: str, kind: str) -> str:
-        """A text of a call in which a placeholder is still open: the first earlier answer that fits has it."""
+        """A text of a call in which a placeholder is still open: an earlier answer that fits has it."""
         if not _PLACEHOLDER.search(text):
             return text
         names = [name for name in _PLACEHOLDER.findall(text) if name not in self.values]
