@@ -77,8 +77,8 @@ def world(folder: Path, recordings: Iterable[Recording]) -> Iterator[World]:
         _running(moto, folder / "moto.log", folder, environment | {"MOTO_ACCOUNT_ID": ACCOUNT}),
         _running(serve, folder / "service.log", folder, environment) as service,
     ):
-        _wait_for(f"{aws_url}/moto-api/", None)
-        _wait_for(f"{url}/healthz", service)
+        _wait_for(f"{aws_url}/moto-api/", None, folder / "moto.log")
+        _wait_for(f"{url}/healthz", service, folder / "service.log")
         yield World(url=url, aws_url=aws_url, functions=names)
 
 
@@ -176,14 +176,15 @@ def _running(
                 process.wait()
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes] | None) -> None:
+def _wait_for(url: str, process: subprocess.Popen[bytes] | None, log: Path) -> None:
     limit = time.monotonic() + READY_S
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while True:
         try:
             with opener.open(url, timeout=5):
                 return
-        except OSError:
+        except OSError as error:
             if time.monotonic() > limit or (process is not None and process.poll() is not None):
-                raise
+                end = log.read_text(errors="replace")[-2_000:]
+                raise RuntimeError(f"{url} does not answer ({error}); its log ends with: {end}") from error
             time.sleep(0.05)
