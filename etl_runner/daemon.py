@@ -17,6 +17,7 @@ from queue import SimpleQueue
 
 import structlog
 
+from etl_runner.api.sfn.histories import Histories
 from etl_runner.clock import Clock, SystemClock
 from etl_runner.config.configuration import Config, FunctionBinding
 from etl_runner.config.load import load_config
@@ -68,6 +69,7 @@ class Service:
         self.engine = Engine(store=self.store, invoker=self.router, aws=self.aws, clock=self.clock)
         self.workflows = Workflows(self.store, self.clock)
         self.state_machines = StateMachines(self.store, self.workflows, self.clock)
+        self.histories = Histories(self.store, self.state_machines.parsed)
         self.launch = Launch(self.engine, self.workflows)
         self.schedules = ScheduleService(
             self.store, self.launch, self.clock, grace_s=settings.schedules.grace_seconds

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from etl_runner.api.sfn.histories import Histories
 from etl_runner.clock import Clock
 from etl_runner.config.configuration import Config
 from etl_runner.engine.engine import Engine
@@ -25,6 +26,9 @@ class Rooms(Protocol):
 
     @property
     def state_machines(self) -> StateMachines: ...  # noqa: D102 -- the same
+
+    @property
+    def histories(self) -> Histories: ...  # noqa: D102 -- the same
 
     @property
     def launch(self) -> Launch: ...  # noqa: D102 -- the same

@@ -15,6 +15,7 @@ import uvicorn
 
 from etl_runner.api.http import create_app
 from etl_runner.api.operations import Operations
+from etl_runner.api.sfn.histories import Histories
 from etl_runner.clock import SystemClock
 from etl_runner.config.load import load_config
 from etl_runner.engine.engine import Engine
@@ -103,6 +104,7 @@ class Stage:
         workflows = Workflows(self.store, self.clock)
         workflows.apply((w.name, w.arn, w.text, w.yaml, w.file) for w in self.config.workflows.values())
         self.state_machines = StateMachines(self.store, workflows, self.clock)
+        self.histories = Histories(self.store, self.state_machines.parsed)
         self.launch = Launch(self.engine, workflows)
         self.schedules = ScheduleService(self.store, self.launch, self.clock)
         self.events = EventService(self.store, self.launch, self.clock)
