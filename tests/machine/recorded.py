@@ -11,34 +11,19 @@ from typing import Any, Final
 
 from etl_runner.asl.model import MapState, StateMachine
 from etl_runner.asl.parse import parse_definition
-from etl_runner.jsontypes import Json
+from etl_runner.jsontypes import Json, dumps_text
 from etl_runner.machine import facts as f
 from etl_runner.machine import stimuli as s
 from etl_runner.machine.aws_history import project
 from etl_runner.machine.decide import decide, start
 from etl_runner.machine.state import Machine, Status
 
-AREAS: Final = (
-    "activities",
-    "base",
-    "callback",
-    "choice_operators",
-    "comments",
-    "context_object",
-    "credentials",
-    "error_handling",
-    "intrinsic_functions",
-    "logs",
-    "scenarios",
-    "services",
-    "sfn_api",
-    "timeouts",
-)
-
 _MOMENT: Final = re.compile(
     r"\d\d-\d\d-\d{4}T[0-9:]+Z|\d{4}-\d\d-\d\dT[0-9:.]+Z?|<timestamp>|\btimestamp\b|\bdate\b"
 )
 _ACTIVITY: Final = "arn:aws:states:us-east-1:111111111111:activity:activity_name"
+_FAMILIES: Final = ("Task", "LambdaFunction", "Activity")
+_ANSWERS: Final = ("Succeeded", "Failed", "TimedOut")
 _BEGUN_MS: Final = 1_700_000_000_000
 _CONCURRENT: Final = {"timeouts/timeouts.test_service_lambda_map_timeout"}
 """Chains that ran side by side: the order between them was chance."""
@@ -51,13 +36,14 @@ class Recording:
     name: str
     definition: str
     input: Json
+    input_text: str | None
     events: list[dict[str, Any]]
 
 
 def recordings(folder: Path) -> list[Recording]:
-    """All recorded histories of machines in JSONPath mode, without what is not built yet."""
+    """All recorded histories, whatever area they are of."""
     found: list[Recording] = []
-    for path in sorted(p for area in AREAS for p in folder.glob(f"{area}/*.json")):
+    for path in sorted(folder.glob("*/*.json")):
         case = json.loads(path.read_text())
         histories = [
             (name, entry["events"])
@@ -67,15 +53,17 @@ def recordings(folder: Path) -> list[Recording]:
         inputs = case["inputs"] if len(case["inputs"]) == len(histories) else None
         for place, (name, events) in enumerate(histories):
             definition = _definition_of(case["definitions"], events)
-            if definition is None or '"JSONata"' in definition or '"Assign"' in definition:
+            if definition is None:
                 continue
             event = events[0] if events[0]["type"] == "ExecutionStarted" else events[-1]
-            told = _parsed(event["executionStartedEventDetails"].get("input", {}))
+            text = event["executionStartedEventDetails"].get("input", {})
+            told = _parsed(text)
             found.append(
                 Recording(
                     name=f"{path.parent.name}/{path.stem.rpartition('.')[0]}:{name}",
                     definition=definition,
                     input=told if inputs is None else _or_told(inputs[place], told),
+                    input_text=text if isinstance(text, str) else None,
                     events=sorted(events, key=_order),
                 )
             )
@@ -130,6 +118,7 @@ class Retelling:
                 state_machine_arn="arn:aws:states:<region>:111111111111:stateMachine:<ArnPart_0idx>",
                 state_machine_name="<ArnPart_0idx>",
                 input=recording.input,
+                input_text=recording.input_text,
                 role_arn=details["executionStartedEventDetails"].get("roleArn", ""),
             ),
             self.now_ms,
@@ -140,13 +129,17 @@ class Retelling:
     def tell(self) -> list[dict[str, Any]]:
         """Run to the end, or as far as the recording goes. Gives the projected events."""
         scheduled: dict[int, int] = {}
-        count = 0
+        count = blanked = 0
         for event in self.recording.events:
             kind = event["type"]
-            if kind.endswith("Scheduled"):
+            if not isinstance(event["id"], int):
+                if kind.endswith(_ANSWERS) and kind.startswith(_FAMILIES):
+                    self._answer(event, blanked)
+                    blanked += 1
+            elif kind.endswith("Scheduled"):
                 scheduled[event["id"]] = count
                 count += 1
-            elif kind.startswith(("Task", "LambdaFunction", "Activity")) and "State" not in kind:
+            elif kind.startswith(_FAMILIES) and "State" not in kind:
                 number = scheduled[event["id"]] = scheduled[event["previousEventId"]]
                 self._answer(event, number)
             elif kind in {"MapRunSucceeded", "MapRunFailed"}:
@@ -227,8 +220,8 @@ def differences(recording: Recording, ours: list[dict[str, Any]]) -> list[tuple[
     if recording.name.partition(":")[0] in _CONCURRENT:
         pairs = zip_longest(*(sorted(_places(events)) for events in (ours, theirs)))
     elif any(isinstance(event["id"], list) for event in theirs):
-        # Concurrent events, recorded without ids, sorted, and without ParallelStateSucceeded.
-        ours = [event for event in ours if event["type"] != "ParallelStateSucceeded"]
+        # Concurrent events, recorded without ids, sorted, and without the end of the Parallel's work.
+        ours = [e for e in ours if e["type"] not in {"ParallelStateSucceeded", "ParallelStateFailed"}]
         pairs = zip_longest(*(sorted(map(_unnumbered, events), key=json.dumps) for events in (ours, theirs)))
     else:
         pairs = zip_longest(map(canonical, map(_valued, ours)), map(canonical, map(_valued, _modern(theirs))))
@@ -259,7 +252,7 @@ def _unnumbered(event: dict[str, Any]) -> Json:
 
 
 def _valued(event: dict[str, Any]) -> dict[str, Any]:
-    """Inputs and outputs as values, since AWS keeps the spaces of the text that started the execution."""
+    """Inputs and outputs as values, marked where the text of one that is no object has spaces."""
     changed = dict(event)
     for key, details in event.items():
         if isinstance(details, dict):
@@ -272,9 +265,12 @@ def _valued(event: dict[str, Any]) -> dict[str, Any]:
 
 def _value(item: Json) -> Json:
     try:
-        return _parsed(item)
+        value = _parsed(item)
     except ValueError:
         return item
+    if isinstance(item, str) and not isinstance(value, dict) and item != dumps_text(value):
+        return {"spaced": value}
+    return value
 
 
 def canonical(value: Json) -> Json:
@@ -301,4 +297,5 @@ _SPELLINGS: Final = (
     (_MOMENT, "date"),
     (re.compile(r"found in the input '\{.*\}'"), "found in the input '<json-input:1>'"),
     (re.compile("^activity_arn$"), _ACTIVITY),
+    (re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|<uuid:[0-9]+>"), "<uuid>"),
 )
