@@ -90,16 +90,22 @@ apply_output_path: Final = apply_input_path
 class Template:
     """A compiled payload template."""
 
-    __slots__ = ("_make", "_value")
+    __slots__ = ("_make", "_value", "expressions")
 
-    def __init__(self, value: Json, make: _Maker | None) -> None:
+    def __init__(self, value: Json, make: _Maker | None, expressions: tuple[Expression, ...] = ()) -> None:
         self._value = value
         self._make = make
+        self.expressions = expressions
 
     @property
     def constant(self) -> bool:
         """Whether it has no `.$` field, so that every evaluation gives the same object."""
         return self._make is None
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The names of the variables that it reads, some perhaps more than once."""
+        return tuple(name for expression in self.expressions for name in expression.variables)
 
     def evaluate(self, env: Env) -> Json:
         """Fill in the `name.$` fields.
@@ -120,26 +126,30 @@ def compile_template(value: Json) -> Template:
     In every object, however deep, a field `name.$` must hold a path or a call, and becomes `name` with what
     that gives. Raises InvalidInput naming the field at fault.
     """
-    return Template(value, _compile(value, "", 0))
+    found: list[Expression] = []
+    make = _compile(value, "", 0, found)
+    return Template(value, make, tuple(found))
 
 
-def _compile(value: Json, place: str, depth: int) -> _Maker | None:
+def _compile(value: Json, place: str, depth: int, found: list[Expression]) -> _Maker | None:
     if not isinstance(value, dict | list):
         return None
     if depth > _NESTING_LIMIT:
         raise InvalidInput(f"the template stands more than {_NESTING_LIMIT} deep at {place[:60]!r}...")
     if isinstance(value, dict):
-        return _compile_object(value, place, depth)
-    return _compile_list(value, place, depth)
+        return _compile_object(value, place, depth, found)
+    return _compile_list(value, place, depth, found)
 
 
-def _compile_object(value: dict[str, Json], place: str, depth: int) -> _Maker | None:
+def _compile_object(value: dict[str, Json], place: str, depth: int, found: list[Expression]) -> _Maker | None:
     fixed: dict[str, Json] = {}
     makers: list[tuple[str, _Maker]] = []
     for key, item in value.items():
         where = f"{place}/{key}"
         maker = (
-            _compile_field(key, item, where) if key.endswith(_SUFFIX) else _compile(item, where, depth + 1)
+            _compile_field(key, item, where, found)
+            if key.endswith(_SUFFIX)
+            else _compile(item, where, depth + 1, found)
         )
         name = key.removesuffix(_SUFFIX)
         if name in fixed:
@@ -159,8 +169,8 @@ def _compile_object(value: dict[str, Json], place: str, depth: int) -> _Maker | 
     return make
 
 
-def _compile_list(value: list[Json], place: str, depth: int) -> _Maker | None:
-    compiled = [_compile(item, f"{place}/{index}", depth + 1) for index, item in enumerate(value)]
+def _compile_list(value: list[Json], place: str, depth: int, found: list[Expression]) -> _Maker | None:
+    compiled = [_compile(item, f"{place}/{index}", depth + 1, found) for index, item in enumerate(value)]
     makers = [(index, maker) for index, maker in enumerate(compiled) if maker is not None]
     if not makers:
         return None
@@ -174,7 +184,7 @@ def _compile_list(value: list[Json], place: str, depth: int) -> _Maker | None:
     return make
 
 
-def _compile_field(key: str, value: Json, where: str) -> _Maker:
+def _compile_field(key: str, value: Json, where: str, found: list[Expression]) -> _Maker:
     if not isinstance(value, str):
         raise InvalidInput(
             f"the field {where!r} ends with '.$', so it must hold a path or an intrinsic call as a string; "
@@ -184,6 +194,7 @@ def _compile_field(key: str, value: Json, where: str) -> _Maker:
         expression = compile_expression(value)
     except InvalidInput as error:
         raise InvalidInput(f"the field {where!r}: {error}") from None
+    found.append(expression)
     if isinstance(expression, IntrinsicCall):
         return expression.evaluate
 

@@ -61,7 +61,10 @@ class Link:
 
 @dataclass(slots=True, kw_only=True)
 class StateDraft:
-    """A state as far as it could be read. `state` is None unless all of it was in order."""
+    """A state as far as it could be read. `state` is None unless all of it was in order.
+
+    `assigns` are its Assign fields: its own, and those of its Catch entries and choice rules.
+    """
 
     name: str
     type: str
@@ -69,6 +72,7 @@ class StateDraft:
     terminal: bool = False
     links: list[Link] = field(default_factory=list)
     inner: list["ScopeDraft"] = field(default_factory=list)
+    assigns: list[Node] = field(default_factory=list)
     state: State | None = None
 
 

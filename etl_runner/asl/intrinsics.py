@@ -73,6 +73,11 @@ class IntrinsicCall:
             elif isinstance(argument, IntrinsicCall):
                 yield from argument.selectors()
 
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The names of the variables that its arguments read, some perhaps more than once."""
+        return tuple(name for selector in self.selectors() for name in selector.variables)
+
     def _fail_on_path(self, argument: "_Argument", env: Env) -> NoReturn:
         path = argument.text if isinstance(argument, Selector) else ""
         found = dumps_text(argument.source(env)) if isinstance(argument, Selector) else ""

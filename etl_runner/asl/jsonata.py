@@ -315,6 +315,11 @@ class JsonataPayload:
         """Whether it has no expression, so that every evaluation gives the same object."""
         return self._make is None
 
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The names that it reads, some perhaps more than once; see JsonataExpression."""
+        return tuple(name for expression in self.expressions for name in expression.variables)
+
     def evaluate(self, env: Env, expected: str | None = None) -> Json:
         """Give the value with its expressions filled in.
 

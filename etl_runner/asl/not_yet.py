@@ -1,7 +1,6 @@
 """What the language allows and this release cannot run yet: refused by name, once all else is in order.
 
-JSONata and variables are refused where they are read (parse_states.py); here are the fields of a Distributed
-Map. A definition that is refused here is right, so each remedy says how to do the same today.
+A definition that is refused here is right, so each remedy says how to do the same today.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,12 +12,7 @@ from etl_runner.asl.validate import value_of
 
 CODE: Final = "not-yet-supported"
 
-_LIST_FIRST: Final = (
-    "list the objects in a Task before it (arn:aws:states:::aws-sdk:s3:listObjectsV2) "
-    "and name the list in ItemsPath"
-)
 _INPUT_TYPES: Final = {
-    "MANIFEST": "read the files that the manifest names with s3:getObject, CSV, JSON or JSONL",
     "PARQUET": "convert it to CSV or JSONL in a Task before it",
 }
 
@@ -38,22 +32,9 @@ def _reading(state: Node) -> Iterator[tuple[Node, str, str, bool]]:
     reader = state.get("ItemReader")
     if reader is None:
         return
-    resource, config = reader.get("Resource"), reader.get("ReaderConfig")
-    if resource is not None and str(resource.value).endswith(":s3:listObjectsV2"):
-        yield resource, f"an ItemReader with Resource {resource.value}", _LIST_FIRST, False
-    if config is None:
-        return
-    kind, pointer, manifest = config.get("InputType"), config.get("ItemsPointer"), config.get("ManifestType")
+    kind = reader.find("/ReaderConfig/InputType") if value_of(reader, "ReaderConfig", "InputType") else None
     if kind is not None and kind.value in _INPUT_TYPES:
         yield kind, f"an ItemReader with InputType {kind.value}", _INPUT_TYPES[kind.value], False
-    if pointer is not None:
-        remedy = "let the array be the whole document, or take JSONL"
-        yield pointer, "an ItemReader with ItemsPointer", remedy, True
-    if manifest is not None:
-        yield manifest, "an ItemReader with ManifestType", _INPUT_TYPES["MANIFEST"], True
-    loads = config.get("Transformation")
-    if loads is not None and loads.value == "LOAD_AND_FLATTEN":
-        yield loads, "an ItemReader with Transformation LOAD_AND_FLATTEN", _LIST_FIRST, False
 
 
 def _writing(state: Node) -> Iterator[tuple[Node, str, str, bool]]:

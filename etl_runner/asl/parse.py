@@ -9,30 +9,33 @@ from etl_runner.asl.json_text import read_json
 from etl_runner.asl.model import MapState, Place, QueryLanguage, Scope, StateMachine, TaskState
 from etl_runner.asl.not_yet import check_not_yet
 from etl_runner.asl.parse_states import StatesReader
+from etl_runner.asl.references import variable_references
 from etl_runner.asl.validate import check_express, check_graph, check_labels, check_names
+from etl_runner.asl.variables import check_outer_names
 from etl_runner.asl.yaml_text import read_yaml
 from etl_runner.errors import DefinitionError, Fault
 
 
-def parse_definition(text: str, *, file: str = "", yaml: bool = False) -> StateMachine:
+def parse_definition(text: str, *, file: str = "", yaml: bool = False, express: bool = False) -> StateMachine:
     """Read, check and compile a definition. Everything is compiled here, nothing when it runs.
 
-    `file` only serves the faults. Raises DefinitionError with all faults, in the order of the text.
+    `file` only serves the faults. `express`: it is to be a state machine of type EXPRESS, which can do less.
+    Raises DefinitionError with all faults, in the order of the text.
     """
     source = Source(text, file)
-    machine, _, faults = _read(source, yaml=yaml)
+    machine, _, faults = _read(source, yaml=yaml, express=express)
     if machine is None:
         raise DefinitionError(_in_order(faults))
     return machine
 
 
-def lint(text: str, *, file: str = "", yaml: bool = False) -> list[Fault]:
+def lint(text: str, *, file: str = "", yaml: bool = False, express: bool = False) -> list[Fault]:
     """Give all faults of a definition in the order of the text: errors, and warnings about what is odd.
 
     A text that cannot be read as far as its states gets no warnings.
     """
     source = Source(text, file)
-    _, scopes, faults = _read(source, yaml=yaml)
+    _, scopes, faults = _read(source, yaml=yaml, express=express)
     return _in_order([*faults, *advise(source, scopes)])
 
 
@@ -55,7 +58,9 @@ def resources(machine: StateMachine) -> list[tuple[str, int, str, Place]]:
     return found
 
 
-def _read(source: Source, *, yaml: bool) -> tuple[StateMachine | None, list[ScopeDraft], list[Fault]]:
+def _read(
+    source: Source, *, yaml: bool, express: bool
+) -> tuple[StateMachine | None, list[ScopeDraft], list[Fault]]:
     """Give the machine (None unless it is without fault), the drafts of its scopes, and the faults."""
     refused = _refuse_text(source)
     if refused is not None:
@@ -63,7 +68,7 @@ def _read(source: Source, *, yaml: bool) -> tuple[StateMachine | None, list[Scop
     document = read_yaml(source) if yaml else read_json(source)
     if document.root is None:
         return None, [], list(document.faults)
-    return _read_document(document)
+    return _read_document(document, express=express)
 
 
 def _refuse_text(source: Source) -> Fault | None:
@@ -78,22 +83,27 @@ def _refuse_text(source: Source) -> Fault | None:
     return None
 
 
-def _read_document(document: Document) -> tuple[StateMachine | None, list[ScopeDraft], list[Fault]]:
+def _read_document(
+    document: Document, *, express: bool
+) -> tuple[StateMachine | None, list[ScopeDraft], list[Fault]]:
     assert document.root is not None
     report = Report(document.source, document.faults)
-    reader = StatesReader(report)
+    reader = StatesReader(report, express=express)
     values = reader.machine(document.root)
     check_names(reader.scopes, report)
     check_labels(reader.scopes, report)
     check_graph(reader.scopes, report)
+    check_outer_names(reader.scopes, report)
     check_express(reader.scopes, report)
     if not report.faults:
         check_not_yet(reader.scopes, report)
     if report.faults:
         return None, reader.scopes, report.faults
     values["query_language"] = QueryLanguage(values.get("query_language", QueryLanguage.JSONPATH))
+    scopes = tuple(_scope(draft) for draft in reader.scopes)
     machine = StateMachine(
-        scopes=tuple(_scope(draft) for draft in reader.scopes),
+        scopes=scopes,
+        variable_references=variable_references(scopes),
         sha256=hashlib.sha256(document.source.text.encode()).hexdigest(),
         **values,
     )

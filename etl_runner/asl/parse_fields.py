@@ -15,7 +15,7 @@ from etl_runner.asl.document import Node, kind_of
 from etl_runner.asl.draft import Report
 from etl_runner.asl.intrinsics import IntrinsicCall
 from etl_runner.asl.jsonpath import PathSyntaxError
-from etl_runner.asl.rules import FAIL_FUNCTIONS, MAX_LABEL_LENGTH, NUMBER_ARGUMENTS, VARIABLES, Field, Kind
+from etl_runner.asl.rules import FAIL_FUNCTIONS, MAX_LABEL_LENGTH, NUMBER_ARGUMENTS, Field, Kind
 from etl_runner.errors import InvalidInput
 from etl_runner.jsontypes import Json
 
@@ -26,8 +26,6 @@ _RESOURCE: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
 _SUBSTITUTION: Final = re.compile(r"\$\{[A-Za-z0-9_.:-]+\}")
 _BAD_IN_LABEL: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f?*<>{}\[\]:;,\\|^~$#%&`\"]")
 _POINTER: Final = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
-_QUOTED: Final = re.compile(r"'(?:\\.|[^'\\])*'", re.DOTALL)
-_VARIABLE: Final = re.compile(r"(?<![\w$.@])\$[A-Za-z_]")
 _CALL_NAME: Final = re.compile(r"States\.\w+")
 _SUFFIX: Final = ".$"
 
@@ -46,8 +44,6 @@ def read_value(node: Node, field: Field, subject: str, report: Report) -> Any:
     """Check and compile the value of a field; faults go to the report, and the value is then None."""
     if node.value is None and field.nullable:
         return None
-    if field.kind is Kind.TEMPLATE:
-        return read_template(node, subject, report)
     try:
         return _READERS[field.kind](node.value, field)
     except Refused as refused:
@@ -266,16 +262,13 @@ def _path_text(value: Json) -> str:
         raise Refused(
             "invalid-path",
             f"is {value!r}, and a path starts with '$'",
-            "write it as $.field or $$.Execution.Id",
+            "write it as $.field, $$.Execution.Id or $variable",
         )
-    _refuse_variables(value)
     return value
 
 
 def _expression(value: str) -> Any:
     """Compile a path or an intrinsic call. Raises Refused."""
-    if value.startswith(("$", "States.")):
-        _refuse_variables(value)
     try:
         expression = compile_expression(value)
     except InvalidInput as error:
@@ -313,20 +306,6 @@ def _fail_expression(value: Json, field: Field) -> Any:
     return expression
 
 
-def _refuse_variables(text: str) -> None:
-    if _VARIABLE.search(_QUOTED.sub("''", text)):
-        raise not_yet(VARIABLES, f"is {text!r}, which reads a variable, and ")
-
-
-def not_yet(feature: str, before: str = "") -> Refused:
-    """Say that a part of the language cannot be run here yet."""
-    return Refused(
-        "not-yet-supported",
-        f"{before}{feature} cannot be run by this release",
-        "use JSONPath and keep the data in the state's input and output",
-    )
-
-
 def _reason(error: InvalidInput) -> str:
     if isinstance(error, PathSyntaxError):
         return f"{error.reason}, at offset {error.offset} of {error.text!r}"
@@ -334,7 +313,6 @@ def _reason(error: InvalidInput) -> str:
 
 
 _READERS: Final[Mapping[Kind, Callable[[Json, Field], Any]]] = {
-    Kind.ANY: lambda value, _field: value,
     Kind.RESULT: lambda value, _field: (value,),
     Kind.TEXT: _text,
     Kind.TEXTS: _texts,

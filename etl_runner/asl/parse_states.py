@@ -7,6 +7,7 @@ from typing import Any, Final
 from etl_runner.asl.choice import compile_rule
 from etl_runner.asl.document import Node, kind_of
 from etl_runner.asl.draft import Link, Report, ScopeDraft, StateDraft
+from etl_runner.asl.jsonata import JsonataExpression, is_jsonata
 from etl_runner.asl.model import (
     Catcher,
     ChoiceBranch,
@@ -27,7 +28,15 @@ from etl_runner.asl.model import (
     TaskState,
     WaitState,
 )
-from etl_runner.asl.parse_fields import not_yet, read_value
+from etl_runner.asl.parse_fields import read_template, read_value
+from etl_runner.asl.parse_jsonata import (
+    is_half_open,
+    read_condition,
+    read_expression,
+    read_items,
+    read_payload,
+    refuse_half_open,
+)
 from etl_runner.asl.rules import AT_LEAST_ONE, AT_MOST_ONE, JSONATA, JSONPATH, OPERATORS, PLACES, Field, Kind
 from etl_runner.asl.validate import (
     check_fields_together,
@@ -35,11 +44,12 @@ from etl_runner.asl.validate import (
     is_distributed,
     value_of,
 )
+from etl_runner.asl.variables import check_assign
 from etl_runner.errors import InvalidInput
 from etl_runner.jsontypes import Json
 
-_EXPRESSIONS: Final = frozenset({Kind.ANY, Kind.TEMPLATE, Kind.RESULT})
-"""Kinds that hold JSONata in a JSONata state, wherever they do."""
+_BESIDE_THE_TEST: Final = frozenset({"Next", "Comment", "Assign"})
+"""Fields of a top-level choice rule in JSONPath that are no part of what it tests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +67,9 @@ class _Around:
 class StatesReader:
     """Reads scopes and all that is in them; the drafts are in `scopes`, by scope number."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, *, express: bool = False) -> None:
         self.report = report
+        self._express = express
         self.scopes: list[ScopeDraft] = []
         self._structures: Mapping[Kind, Callable[[Node, Field, _Around], Any]] = {
             Kind.STATE_NAME: self._state_name,
@@ -70,12 +81,18 @@ class StatesReader:
             Kind.PARTS: self._parts,
             Kind.RULE: self._nested_rule,
             Kind.RULES: self._nested_rules,
+            Kind.TEMPLATE: self._payload,
+            Kind.ASSIGN: self._assign,
+            Kind.ITEMS: lambda node, _, around: read_items(*self._place(node, around)),
+            Kind.CONDITION: lambda node, _, around: read_condition(*self._place(node, around)),
         }
 
     def machine(self, root: Node) -> dict[str, Any]:
         """Read the whole definition; give the fields of its top object under their model names."""
         language = self._language(root, JSONPATH)
-        return self._scope(root, "state machine", "the state machine", language, owner="")[1]
+        return self._scope(
+            root, "state machine", "the state machine", language, owner="", express=self._express
+        )[1]
 
     def _scope(
         self,
@@ -125,24 +142,38 @@ class StatesReader:
         return f"{key} is for {', '.join(homes)}; remove it" if homes else self.report.suggest(key, table)
 
     def _refused(self, node: Node, field: Field, around: _Around) -> bool:
-        """Refuse a field that is ASL's own but not for this state; tell whether it is not to be read."""
-        if field.language is not None and field.language is not around.language:
-            what = f"{node.name} of {around.subject} is for {field.language} and this is {around.language}"
-            self.report.fault(node, "wrong-query-language", what, "remove it", at_key=True)
-            return True
-        if field.feature:
-            refusal = not_yet(field.feature)
-            what = f"{node.name} of {around.subject}: {refusal.what}"
-            self.report.fault(node, refusal.code, what, refusal.remedy, at_key=True)
-        return bool(field.feature) or field.language is JSONATA
+        """Refuse a field of the other query language; tell whether it is not to be read."""
+        if field.language is None or field.language is around.language:
+            return False
+        what = f"{node.name} of {around.subject} is for {field.language} and this is {around.language}"
+        self.report.fault(node, "wrong-query-language", what, "remove it", at_key=True)
+        return True
 
     def _read(self, node: Node, field: Field, around: _Around) -> Any:
-        if around.language is JSONATA and (field.kind in _EXPRESSIONS or _is_jsonata(node.value)):
-            return None  # refused as a whole already, where the language is chosen
         structure = self._structures.get(field.kind)
         if structure is not None:
             return structure(node, field, around)
+        if field.jsonata and around.language is JSONATA:
+            if is_jsonata(node.value):
+                return read_expression(*self._place(node, around))
+            if is_half_open(node.value):
+                return refuse_half_open(node, around.subject, self.report)
         return read_value(node, field, around.subject, self.report)
+
+    def _place(self, node: Node, around: _Around) -> tuple[Node, Node, str, Report]:
+        """Give what the readers of JSONata ask for: the node, its state, its subject and the report."""
+        return node, around.draft.node, around.subject, self.report
+
+    def _payload(self, node: Node, _field: Field, around: _Around) -> Any:
+        if around.language is JSONATA:
+            return read_payload(*self._place(node, around))
+        return read_template(node, around.subject, self.report)
+
+    def _assign(self, node: Node, field: Field, around: _Around) -> Any:
+        before = self.report.errors
+        check_assign(node, around.subject, around.language, self.report)
+        around.draft.assigns.append(node)
+        return self._payload(node, field, around) if self.report.errors == before else None
 
     def _check_presence(self, node: Node, table: Mapping[str, Field], around: _Around) -> None:
         missing = [key for key, field in table.items() if field.required and node.get(key) is None]
@@ -190,8 +221,8 @@ class StatesReader:
             links=draft.links,
         )
         values = self._fields(node, inner)
-        if self.report.errors == before and language is JSONPATH:
-            draft.state = _make_state(draft, values)
+        if self.report.errors == before:
+            draft.state = _make_state(draft, values, language)
         return draft
 
     def _unknown_state(self, name: str, node: Node, kind: Json) -> StateDraft:
@@ -221,14 +252,11 @@ class StatesReader:
         return draft
 
     def _language(self, node: Node, around: QueryLanguage) -> QueryLanguage:
-        """Tell which query language holds in an object, refusing JSONata where it is chosen."""
+        """Tell which query language holds in an object."""
         found = node.get("QueryLanguage")
         if found is None or found.value not in list(QueryLanguage):
             return around
-        if found.value == JSONATA:
-            refusal = not_yet("QueryLanguage JSONata")
-            self.report.fault(found, refusal.code, refusal.what, refusal.remedy)
-        elif around is JSONATA:
+        if found.value == JSONPATH and around is JSONATA:
             what = "a state cannot be JSONPath in a state machine whose QueryLanguage is JSONata"
             self.report.fault(found, "query-language-downgrade", what, "set JSONata on single states instead")
         return QueryLanguage(found.value)
@@ -278,7 +306,7 @@ class StatesReader:
     def _one_part(self, node: Node, part: str, subject: str, around: _Around) -> Any:
         before = self.report.errors
         values = self._fields(node, replace(around, table=part, subject=subject))
-        if self.report.errors > before or around.language is JSONATA:
+        if self.report.errors > before:
             return None
         return _PART_MAKERS[part](values)
 
@@ -297,11 +325,13 @@ class StatesReader:
         before = self.report.errors
         subject = f"Choices[{node.name}] of {around.subject}"
         values = self._rule(node, replace(around, table="choice rule", subject=subject))
-        if self.report.errors > before or around.language is JSONATA:
+        if self.report.errors > before:
             return None
-        test = {key: value for key, value in node.value.items() if key not in {"Next", "Comment"}}
+        if around.language is JSONATA:
+            return ChoiceBranch(**values)
+        test = {key: value for key, value in node.value.items() if key not in _BESIDE_THE_TEST}
         try:
-            return ChoiceBranch(rule=compile_rule(test), next=values["next"])
+            return ChoiceBranch(rule=compile_rule(test), **values)
         except InvalidInput as error:
             self.report.fault(node, "invalid-choice-rule", f"{subject}: {error}")
             return None
@@ -341,17 +371,13 @@ class StatesReader:
         return values
 
 
-def _is_jsonata(value: Json) -> bool:
-    return isinstance(value, str) and value.startswith("{%")
-
-
 def _article(table: str) -> str:
     what = f"{table} state" if table in _MODELS else table
     return f"an {what}" if what[0] in "AEIOU" else f"a {what}"
 
 
-def _make_state(draft: StateDraft, values: dict[str, Any]) -> State:
-    values.pop("query_language", None)
+def _make_state(draft: StateDraft, values: dict[str, Any], language: QueryLanguage) -> State:
+    values["query_language"] = language
     if draft.type == "Map":
         values["mode"] = MapMode.DISTRIBUTED if is_distributed(draft.node) else MapMode.INLINE
         config = (draft.node.get("ItemProcessor") or draft.node.get("Iterator")) or draft.node
@@ -370,7 +396,10 @@ def _make_retrier(values: dict[str, Any]) -> Retrier:
 
 def _make_item_reader(values: dict[str, Any]) -> ItemReader:
     config = dict(values.pop("config", {}))
-    return ItemReader(config=config, max_items_path=config.pop("MaxItemsPath", None), **values)
+    path = config.pop("MaxItemsPath", None)
+    if isinstance(config.get("MaxItems"), JsonataExpression):
+        path = config.pop("MaxItems")
+    return ItemReader(config=config, max_items_path=path, **values)
 
 
 _MODELS: Final[Mapping[str, Callable[..., Any]]] = {

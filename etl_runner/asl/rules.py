@@ -4,8 +4,7 @@ Sources: the Amazon States Language specification (states-language.net), the Ste
 and what AWS answered to CreateStateMachine where the two are silent. The one extension of our own is
 ReaderConfig.ChunkBytes. Rules that tie several fields together are in validate.py.
 
-`PLACES` maps a kind of object ("Task", "Retry", "ReaderConfig" ...) to its fields. Fields of JSONata and of
-variables are here as the language's own, though parse.py refuses them by name until they can be run.
+`PLACES` maps a kind of object ("Task", "Retry", "ReaderConfig" ...) to its fields.
 """
 
 from collections.abc import Mapping
@@ -31,14 +30,12 @@ MAX_LABEL_LENGTH: Final = 40
 JSONPATH: Final = QueryLanguage.JSONPATH
 JSONATA: Final = QueryLanguage.JSONATA
 
-VARIABLES: Final = "variables (Assign)"
-"""The name of the feature in a refusal."""
+MAX_VARIABLE_NAME_LENGTH: Final = 80
 
 
 class Kind(Enum):
     """What a field holds, and so how it is read."""
 
-    ANY = auto()  # any value, kept as it is
     TEXT = auto()  # a string
     TEXTS = auto()  # an array of strings
     FLAG = auto()  # true or false
@@ -55,7 +52,10 @@ class Kind(Enum):
     REFERENCE = auto()  # reference path that can be written to, or null for "drop it"
     PLACE = auto()  # reference path that is read: one place in the input or the context object
     EXPRESSION = auto()  # a reference path or an intrinsic call that gives a string
-    TEMPLATE = auto()  # payload template
+    TEMPLATE = auto()  # payload template; in a JSONata state, a value with expressions anywhere inside
+    ASSIGN = auto()  # an object of variable names, its values as those of TEMPLATE
+    ITEMS = auto()  # an array, or an expression that gives one
+    CONDITION = auto()  # true, false, or an expression that gives one of the two
     RESULT = auto()  # any value, null included, as a one-tuple
     PART = auto()  # an object with fields of its own (`part`)
     PARTS = auto()  # an array of those
@@ -71,7 +71,7 @@ class Kind(Enum):
 class Field:
     """One field: `attr` is its name in the model (empty: it has none of its own).
 
-    `language` None means both. `feature` names what it belongs to when that cannot be run yet.
+    `language` None means both. `jsonata`: a JSONata state may give it as an expression.
     """
 
     kind: Kind
@@ -82,15 +82,16 @@ class Field:
     high: float = MAX_SECONDS
     values: tuple[str, ...] = ()
     language: QueryLanguage | None = None
-    feature: str = ""
+    jsonata: bool = False
     part: str = ""
 
 
 STATE_TYPES: Final = ("Task", "Wait", "Pass", "Succeed", "Fail", "Choice", "Parallel", "Map")
 
 _COMMENT: Final = Field(kind=Kind.TEXT, attr="comment")
-_ASSIGN: Final = Field(kind=Kind.ANY, feature=VARIABLES)
-_JSONATA_ONLY: Final = Field(kind=Kind.ANY, language=JSONATA)
+_ASSIGN: Final = Field(kind=Kind.ASSIGN, attr="assign")
+_OUTPUT: Final = Field(kind=Kind.TEMPLATE, attr="output", language=JSONATA)
+_ARGUMENTS: Final = Field(kind=Kind.TEMPLATE, attr="parameters", language=JSONATA)
 _ERROR_NAMES: Final = Field(kind=Kind.ERROR_NAMES, attr="error_equals", required=True)
 _NEXT: Final = Field(kind=Kind.STATE_NAME, attr="next")
 _RESULT_PATH: Final = Field(kind=Kind.REFERENCE, attr="result_path", nullable=True, language=JSONPATH)
@@ -104,8 +105,8 @@ def _place(attr: str) -> Field:
     return Field(kind=Kind.PLACE, attr=attr, language=JSONPATH)
 
 
-def _integer(attr: str, low: int, high: float = MAX_SECONDS) -> Field:
-    return Field(kind=Kind.INTEGER, attr=attr, low=low, high=high)
+def _integer(attr: str, low: int, high: float = MAX_SECONDS, *, jsonata: bool = True) -> Field:
+    return Field(kind=Kind.INTEGER, attr=attr, low=low, high=high, jsonata=jsonata)
 
 
 def _one_of(attr: str, *values: str, required: bool = False) -> Field:
@@ -120,7 +121,7 @@ _EVERY_STATE: Final[Mapping[str, Field]] = {
 _INPUT_OUTPUT: Final[Mapping[str, Field]] = {
     "InputPath": Field(kind=Kind.PATH, attr="input_path", nullable=True, language=JSONPATH),
     "OutputPath": Field(kind=Kind.PATH, attr="output_path", nullable=True, language=JSONPATH),
-    "Output": _JSONATA_ONLY,
+    "Output": _OUTPUT,
 }
 _GOES_ON: Final[Mapping[str, Field]] = {
     "Next": _NEXT,
@@ -130,7 +131,7 @@ _GOES_ON: Final[Mapping[str, Field]] = {
 _WORK: Final[Mapping[str, Field]] = {
     "ResultSelector": _template("result_selector"),
     "ResultPath": _RESULT_PATH,
-    "Arguments": _JSONATA_ONLY,
+    "Arguments": _ARGUMENTS,
     "Retry": Field(kind=Kind.PARTS, attr="retry", part="Retry"),
     "Catch": Field(kind=Kind.PARTS, attr="catch", part="Catch"),
 }
@@ -172,7 +173,7 @@ _MAP: Final[Mapping[str, Field]] = {
     "ItemProcessor": Field(kind=Kind.PROCESSOR, attr="processor"),
     "Iterator": Field(kind=Kind.PROCESSOR, attr="processor"),
     "ItemsPath": _place("items_path"),
-    "Items": _JSONATA_ONLY,
+    "Items": Field(kind=Kind.ITEMS, attr="items", language=JSONATA),
     "ItemSelector": _template("item_selector", None),
     "Parameters": _template("item_selector"),  # its name before ItemSelector
     "MaxConcurrency": _integer("max_concurrency", 0),
@@ -181,7 +182,9 @@ _MAP: Final[Mapping[str, Field]] = {
     "ItemReader": Field(kind=Kind.PART, attr="item_reader", part="ItemReader"),
     "ItemBatcher": Field(kind=Kind.PART, attr="item_batcher", part="ItemBatcher"),
     "ResultWriter": Field(kind=Kind.PART, attr="result_writer", part="ResultWriter"),
-    "ToleratedFailurePercentage": Field(kind=Kind.NUMBER, attr="tolerated_failure_percentage", high=100),
+    "ToleratedFailurePercentage": Field(
+        kind=Kind.NUMBER, attr="tolerated_failure_percentage", high=100, jsonata=True
+    ),
     "ToleratedFailurePercentagePath": _place("tolerated_failure_percentage"),
     "ToleratedFailureCount": _integer("tolerated_failure_count", 0),
     "ToleratedFailureCountPath": _place("tolerated_failure_count"),
@@ -199,14 +202,14 @@ _WAIT: Final[Mapping[str, Field]] = {
     **_GOES_ON,
     "Seconds": _integer("seconds", 0),
     "SecondsPath": _place("seconds"),
-    "Timestamp": Field(kind=Kind.TIMESTAMP, attr="timestamp"),
+    "Timestamp": Field(kind=Kind.TIMESTAMP, attr="timestamp", jsonata=True),
     "TimestampPath": _place("timestamp"),
 }
 _FAIL: Final[Mapping[str, Field]] = {
     **_EVERY_STATE,
-    "Error": Field(kind=Kind.TEXT, attr="error"),
+    "Error": Field(kind=Kind.TEXT, attr="error", jsonata=True),
     "ErrorPath": Field(kind=Kind.EXPRESSION, attr="error", language=JSONPATH),
-    "Cause": Field(kind=Kind.TEXT, attr="cause"),
+    "Cause": Field(kind=Kind.TEXT, attr="cause", jsonata=True),
     "CausePath": Field(kind=Kind.EXPRESSION, attr="cause", language=JSONPATH),
 }
 
@@ -218,16 +221,16 @@ _SCOPE: Final[Mapping[str, Field]] = {
 _MACHINE: Final[Mapping[str, Field]] = {
     **_SCOPE,
     "Version": _one_of("version", "1.0"),
-    "TimeoutSeconds": _integer("timeout_seconds", 1),
+    "TimeoutSeconds": _integer("timeout_seconds", 1, jsonata=False),
     "QueryLanguage": _one_of("query_language", *QueryLanguage),
 }
 
 _RETRIER: Final[Mapping[str, Field]] = {
     "ErrorEquals": _ERROR_NAMES,
-    "IntervalSeconds": _integer("interval_seconds", 1),
-    "MaxAttempts": _integer("max_attempts", 0),
+    "IntervalSeconds": _integer("interval_seconds", 1, jsonata=False),
+    "MaxAttempts": _integer("max_attempts", 0, jsonata=False),
     "BackoffRate": Field(kind=Kind.NUMBER, attr="backoff_rate", low=1),
-    "MaxDelaySeconds": _integer("max_delay_seconds", 1, MAX_DELAY_SECONDS),
+    "MaxDelaySeconds": _integer("max_delay_seconds", 1, MAX_DELAY_SECONDS, jsonata=False),
     "JitterStrategy": _one_of("jitter", "FULL", "NONE"),
     "Comment": Field(kind=Kind.TEXT),
 }
@@ -235,7 +238,7 @@ _CATCHER: Final[Mapping[str, Field]] = {
     "ErrorEquals": _ERROR_NAMES,
     "Next": Field(kind=Kind.STATE_NAME, attr="next", required=True),
     "ResultPath": _RESULT_PATH,
-    "Output": _JSONATA_ONLY,
+    "Output": _OUTPUT,
     "Assign": _ASSIGN,
     "Comment": Field(kind=Kind.TEXT),
 }
@@ -243,7 +246,7 @@ _CATCHER: Final[Mapping[str, Field]] = {
 _ITEM_READER: Final[Mapping[str, Field]] = {
     "Resource": Field(kind=Kind.RESOURCE, attr="resource", required=True),
     "Parameters": _template("parameters"),
-    "Arguments": _JSONATA_ONLY,
+    "Arguments": _ARGUMENTS,
     "ReaderConfig": Field(kind=Kind.PART, attr="config", part="ReaderConfig"),
 }
 _READER_CONFIG: Final[Mapping[str, Field]] = {
@@ -256,7 +259,7 @@ _READER_CONFIG: Final[Mapping[str, Field]] = {
     "Transformation": _one_of("Transformation", "NONE", "LOAD_AND_FLATTEN"),
     "MaxItems": _integer("MaxItems", 0, MAX_ITEMS),
     "MaxItemsPath": _place("MaxItemsPath"),
-    "ChunkBytes": _integer("ChunkBytes", 1, float("inf")),
+    "ChunkBytes": _integer("ChunkBytes", 1, float("inf"), jsonata=False),
 }
 _ITEM_BATCHER: Final[Mapping[str, Field]] = {
     "MaxItemsPerBatch": _integer("max_items", 1),
@@ -268,7 +271,7 @@ _ITEM_BATCHER: Final[Mapping[str, Field]] = {
 _RESULT_WRITER: Final[Mapping[str, Field]] = {
     "Resource": Field(kind=Kind.RESOURCE, attr="resource"),
     "Parameters": _template("parameters"),
-    "Arguments": _JSONATA_ONLY,
+    "Arguments": _ARGUMENTS,
     "WriterConfig": Field(kind=Kind.PART, attr="config", part="WriterConfig"),
 }
 _WRITER_CONFIG: Final[Mapping[str, Field]] = {
@@ -311,8 +314,8 @@ _NESTED_RULE: Final[Mapping[str, Field]] = {
 _CHOICE_RULE: Final[Mapping[str, Field]] = {
     **_NESTED_RULE,
     "Next": Field(kind=Kind.STATE_NAME, attr="next", required=True),
-    "Condition": _JSONATA_ONLY,
-    "Output": _JSONATA_ONLY,
+    "Condition": Field(kind=Kind.CONDITION, attr="rule", language=JSONATA),
+    "Output": _OUTPUT,
     "Assign": _ASSIGN,
 }
 

@@ -95,6 +95,11 @@ class Selector:
         """Whether it is a `$$...` path, into the context object."""
         return self._of_context
 
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The names of the variables that it reads: one or none."""
+        return () if self.variable is None else (self.variable,)
+
     def evaluate(self, env: Env) -> Json:
         """Give the value it points at. Raises PathNotFound, also for a variable that has no value."""
         if self.variable is not None:

@@ -316,18 +316,24 @@ def _no_such_state(link: Link, scope: ScopeDraft, owners: Mapping[str, ScopeDraf
         report.fault(link.node, "no-such-state", what, report.suggest(link.target, scope.states))
 
 
-def check_express(scopes: Iterable[ScopeDraft], report: Report) -> None:
-    """Check that the children of an EXPRESS Distributed Map only have what an express workflow can do."""
+def check_express(scopes: list[ScopeDraft], report: Report) -> None:
+    """Check that what runs as an express workflow only has what those can do.
+
+    That is the whole machine, or the children of a Distributed Map whose ExecutionType is EXPRESS.
+    """
+    whole = bool(scopes) and scopes[0].express
+    why = "this state machine is one" if whole else "this Map's ExecutionType is EXPRESS"
+    remedy = "make the state machine STANDARD" if whole else "use ExecutionType STANDARD"
     for scope in scopes:
         for draft in scope.states.values() if scope.express else ():
             resource = draft.node.get("Resource") if draft.type == "Task" else None
             name = resource.value if resource is not None and isinstance(resource.value, str) else ""
             if resource is not None and (reason := _not_express(name)):
-                what = f"an express workflow cannot use {reason}, and this Map's ExecutionType is EXPRESS"
-                report.fault(resource, "express-unsupported", what, "use ExecutionType STANDARD")
+                what = f"an express workflow cannot use {reason}, and {why}"
+                report.fault(resource, "express-unsupported", what, remedy)
             if draft.type == "Map" and is_distributed(draft.node):
-                what = "an express workflow cannot have a Distributed Map, and the Map around it is EXPRESS"
-                report.fault(draft.node, "express-unsupported", what, "use ExecutionType STANDARD")
+                what = f"an express workflow cannot have a Distributed Map, and {why}"
+                report.fault(draft.node, "express-unsupported", what, remedy)
 
 
 def _not_express(resource: str) -> str:

@@ -221,7 +221,7 @@ def test_a_failed_call_fails_the_template() -> None:
         ({"a.$": {"b": 1}}, "'/a.$'"),
         ({"a.$": "$.x", "a": 1}, "a second time"),
         ({"a": 1, "a.$": "$.x"}, "a second time"),
-        ({"a.$": "$name"}, "variables"),
+        ({"a.$": "$name!"}, "'/a.$'"),
     ],
 )
 def test_a_field_that_cannot_be_filled_is_refused_by_place(template: Any, named: str) -> None:

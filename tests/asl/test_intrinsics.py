@@ -165,7 +165,7 @@ def test_a_missing_argument_path_fails_with_the_sentence_of_aws() -> None:
         (r"States.Array('a\nb')", 15),
         (r'States.Format("a")', 14),
         (r"States.Format('say \"hi\"')", 19),
-        ("States.Array($x)", 14),
+        ("States.Array($x!)", 14),
     ],
 )
 def test_a_syntax_error_names_the_place(text: str, offset: int) -> None:

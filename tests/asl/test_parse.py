@@ -115,11 +115,7 @@ ONE_FAULT: list[tuple[str, str]] = [
               States: {}  # HERE
         """,
     ),
-    # What comes later is refused by name
-    ("not-yet-supported", f"{PASS}QueryLanguage: JSONata  # HERE"),
-    ("not-yet-supported", f"{PASS}Assign: {{a: 1}}  # HERE"),
-    ("not-yet-supported", f"{PASS}InputPath: $order.id  # HERE"),
-    ("not-yet-supported", f"{PASS}Parameters:\n    a.$: States.Format('{{}}', $b)  # HERE"),
+    # The two query languages
     ("wrong-query-language", f"{PASS}Output: 1  # HERE"),
     ("wrong-query-language", f"{TASK}Arguments: {{}}  # HERE"),
 ]  # fmt: skip
@@ -184,7 +180,7 @@ TOP: list[tuple[str, str]] = [
     ("out-of-range", "StartAt: A\nTimeoutSeconds: 0  # HERE\nStates: {A: {Type: Succeed}}"),
     ("duplicate-key", "StartAt: A\nStates: {A: {Type: Succeed}}\nStartAt: A  # HERE"),
     ("not-a-json-value", "StartAt: A\nComment: 2026-01-31  # HERE\nStates: {A: {Type: Succeed}}"),
-    ("not-yet-supported", "StartAt: A\nQueryLanguage: JSONata  # HERE\nStates: {A: {Type: Succeed}}"),
+    ("not-one-of", "StartAt: A\nQueryLanguage: JMESPath  # HERE\nStates: {A: {Type: Succeed}}"),
 ]  # fmt: skip
 
 

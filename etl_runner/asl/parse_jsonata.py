@@ -1,0 +1,106 @@
+"""Reading the fields of a JSONata state: which strings are expressions, and that each can be compiled."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from etl_runner.asl.document import Node, kind_of
+from etl_runner.asl.draft import Report
+from etl_runner.asl.jsonata import (
+    CLOSING,
+    OPENING,
+    JsonataExpression,
+    JsonataPayload,
+    JsonataSyntaxError,
+    compile_jsonata,
+    compile_jsonata_payload,
+    is_jsonata,
+)
+from etl_runner.errors import InvalidInput
+from etl_runner.jsontypes import Json
+
+INVALID: Final = "invalid-jsonata"
+_REMEDY: Final = "write it as {% ... %}, with nothing before or after"
+
+
+def field_name(state: Node, node: Node) -> str:
+    """Name a place inside a state as AWS's messages do: `Output/total`, `Choices[0]/Condition`."""
+    name = ""
+    for key in node.path[len(state.path) :]:
+        name += f"[{key}]" if isinstance(key, int) else f"/{key}" if name else key
+    return name
+
+
+def read_expression(node: Node, state: Node, subject: str, report: Report) -> JsonataExpression | None:
+    """Compile a string that is an expression; a fault goes to the report, and None is given."""
+    text = node.value[len(OPENING) : -len(CLOSING)]
+    try:
+        return compile_jsonata(text, field_name(state, node))
+    except InvalidInput as error:
+        what = f"{node.name} of {subject} is no JSONata expression: {_reason(error)}"
+        report.fault(node, INVALID, what)
+        return None
+
+
+def is_half_open(value: Json) -> bool:
+    """Whether a string begins or ends as an expression and does not do the other."""
+    if not isinstance(value, str) or is_jsonata(value):
+        return False
+    return value.startswith(OPENING) or value.endswith(CLOSING)
+
+
+def refuse_half_open(node: Node, subject: str, report: Report) -> None:
+    """Refuse a string that begins or ends as an expression and does not do the other."""
+    what = f"{node.name} of {subject} is {kind_of(node.value)}, which begins or ends as JSONata but not both"
+    report.fault(node, INVALID, what, _REMEDY)
+
+
+def read_payload(node: Node, state: Node, subject: str, report: Report) -> JsonataPayload | None:
+    """Check each expression inside a value, so that each fault has its own place, and compile it all."""
+    before = report.errors
+    for inner in _strings(node):
+        if is_jsonata(inner.value):
+            read_expression(inner, state, subject, report)
+        elif is_half_open(inner.value):
+            refuse_half_open(inner, subject, report)
+    if report.errors > before:
+        return None
+    try:
+        return compile_jsonata_payload(node.value, field_name(state, node))
+    except InvalidInput as error:
+        report.fault(node, "invalid-template", f"{node.name} of {subject}: {error}")
+        return None
+
+
+def read_items(node: Node, state: Node, subject: str, report: Report) -> JsonataPayload | None:
+    """Read the Items of a Map: an array, or an expression that gives one."""
+    if not isinstance(node.value, list) and not is_jsonata(node.value):
+        what = f"{node.name} of {subject} has to be an array, or JSONata that gives one"
+        report.fault(node, "wrong-type", what, f"found {kind_of(node.value)}")
+        return None
+    return read_payload(node, state, subject, report)
+
+
+def read_condition(node: Node, state: Node, subject: str, report: Report) -> Any:
+    """Read the Condition of a choice rule: true, false, or an expression that gives one of the two."""
+    if isinstance(node.value, bool):
+        return node.value
+    if not is_jsonata(node.value):
+        what = f"{node.name} of {subject} has to be true, false, or JSONata that gives one of the two"
+        report.fault(node, "wrong-type", what, f"found {kind_of(node.value)}")
+        return None
+    return read_expression(node, state, subject, report)
+
+
+def _strings(node: Node) -> Iterator[Node]:
+    if isinstance(node.value, str):
+        yield node
+    for _, item in node.members():
+        yield from _strings(item)
+    for element in node.elements():
+        yield from _strings(element)
+
+
+def _reason(error: InvalidInput) -> str:
+    if isinstance(error, JsonataSyntaxError):
+        return f"{error.reason}, at offset {error.offset} of {error.text!r}"
+    return str(error)
