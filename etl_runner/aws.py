@@ -71,6 +71,14 @@ class AwsAccess:
                 self._clients[key] = self._make_client(service, region, profile)
             return self._clients[key]
 
+    def close(self) -> None:
+        """Close the connections of all clients; one that is asked for later is made anew."""
+        with self._lock:
+            clients = list(self._clients.values())
+            self._clients.clear()
+        for client in clients:
+            client.close()
+
     def environment(self) -> dict[str, str]:
         """The variables with which a child process's own boto3 reaches the same place.
 

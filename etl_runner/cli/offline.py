@@ -13,7 +13,6 @@ from etl_runner.schedule.due import tick_sample
 from etl_runner.schedule.expressions import parse_expression
 from etl_runner.schedule.patterns import compile_pattern
 from etl_runner.settings import load_settings
-from etl_runner.tasks.python_functions import INVOKE, refused_form
 from etl_runner.tasks.services import Services
 
 
@@ -25,15 +24,12 @@ def read_config(config_dir: Path, workflows_dir: Path, settings_dir: Path | None
     settings = load_settings(settings_dir or config_dir)
     services = Services(AwsAccess(), threads=1)
 
-    def check_resource(resource: str) -> str | None:
-        return refused_form(resource) if resource.startswith(INVOKE) else services.accepts(resource)
-
     return load_config(
         config_dir,
         workflows_dir,
         check_expression=parse_expression,
         check_pattern=compile_pattern,
-        check_resource=check_resource,
+        check_resource=services.accepts,
         tick_sample=tick_sample,
         account=settings.account,
         region=settings.region,

@@ -5,6 +5,7 @@ Java SDK 1; the two differ in error names and in the text of the cause. The reco
 """
 
 import re
+import uuid
 from typing import Any
 
 from etl_runner.errors import StatesError
@@ -48,49 +49,71 @@ def invalid(fault: Exception, service_model: Any) -> StatesError:
     message = " ".join(re.sub(r"^Parameter validation failed:\s*", "", str(fault)).split())
     return StatesError(
         f"{title}.{title}Exception",
-        f"{message} (Service: {title}, Status Code: 400, Request ID: null)"[:CAUSE_LIMIT],
+        f"{message} (Service: {title}, Status Code: 400, Request ID: {uuid.uuid4()})"[:CAUSE_LIMIT],
     )
 
 
 def required(names: list[str], service_model: Any) -> StatesError:
     """Required parameters are null or not there; AWS lets the service itself say so."""
     title = service_title(str(service_model.service_id))
-    faults = [
-        f"Value null at '{camel(name)}' failed to satisfy constraint: Member must not be null"
-        for name in names
-    ]
-    count = f"{len(faults)} validation error{'s' if len(faults) > 1 else ''} detected"
     return StatesError(
         f"{title}.{title}Exception",
-        f"{count}: {'; '.join(faults)} (Service: {title}, Status Code: 400, Request ID: null)",
+        f"{_nulls(names)} (Service: {title}, Status Code: 400, Request ID: {uuid.uuid4()})",
     )
 
 
-def refused_v1(fault: Any, service_model: Any, operation_model: Any, title: str) -> StatesError:
-    """An error answer to an optimised integration: SNS.NotFoundException, SQS.AmazonSQSException."""
+def refused_v1(fault: Any, service: Any, operation_model: Any) -> StatesError:
+    """An error answer to an optimised integration: SNS.NotFoundException, SQS.AmazonSQSException.
+
+    `service` is an aws_optimised.Service.
+    """
     error = fault.response.get("Error", {})
     metadata = fault.response.get("ResponseMetadata", {})
-    shape = _shape(error, service_model, operation_model)
-    name = exception_name(shape) if shape else f"Amazon{title}Exception"
+    shape = _shape(error, service.model, operation_model)
+    name = f"{service.title}.{exception_name(shape)}" if shape else _general(service)
     return v1(
-        f"{title}.{name}",
+        name,
         error.get("Message") or "",
-        title,
+        service,
         status=metadata.get("HTTPStatusCode", 0),
         code=error.get("Code", ""),
         request_id=metadata.get("RequestId") or "null",
     )
 
 
+def invalid_v1(fault: Exception, service: Any) -> StatesError:
+    """Botocore found a value that the service would refuse."""
+    message = " ".join(re.sub(r"^Parameter validation failed:\s*", "", str(fault)).split())
+    return v1(_general(service), message, service, status=400, code="ValidationException")
+
+
+def required_v1(names: list[str], service: Any) -> StatesError:
+    """Required parameters are null or not there, in the words that the service would have."""
+    return v1(_general(service), _nulls(names), service, status=400, code="ValidationException")
+
+
 def v1(
-    name: str, message: str, title: str, *, status: int, code: str, request_id: str = "null"
+    name: str, message: str, service: Any, *, status: int, code: str, request_id: str | None = None
 ) -> StatesError:
     """An error in the words of Java SDK 1."""
     cause = (
-        f"{message} (Service: Amazon{title}; Status Code: {status}; Error Code: {code}; "
-        f"Request ID: {request_id}; Proxy: null)"
+        f"{message} (Service: {service.long_title}; Status Code: {status}; Error Code: {code}; "
+        f"Request ID: {request_id or uuid.uuid4()}; Proxy: null)"
     )
     return StatesError(name, cause[:CAUSE_LIMIT])
+
+
+def _general(service: Any) -> str:
+    # The exception of a service that has no name of its own: DynamoDB.AmazonDynamoDBException.
+    return f"{service.title}.{service.long_title.removesuffix('v2')}Exception"
+
+
+def _nulls(names: list[str]) -> str:
+    faults = [
+        f"Value null at '{camel(name)}' failed to satisfy constraint: Member must not be null"
+        for name in names
+    ]
+    return f"{len(faults)} validation error{'s' if len(faults) > 1 else ''} detected: {'; '.join(faults)}"
 
 
 def _shape(error: dict[str, str], service_model: Any, operation_model: Any) -> str | None:

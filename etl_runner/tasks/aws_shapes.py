@@ -105,6 +105,34 @@ def to_json(shape: Any, answer: Mapping[str, Any], task: str) -> dict[str, Json]
     return made
 
 
+def to_json_v1(shape: Any, answer: Mapping[str, Any]) -> dict[str, Json]:
+    """Turn boto3's answer into JSON as Java SDK 1 has it: members with a capital, times in milliseconds.
+
+    SDK 1 keeps the API's own casing otherwise (MD5OfMessageBody where SDK 2 has Md5OfMessageBody).
+    """
+    return {
+        name[:1].upper() + name[1:]: _from_boto_v1(inner, answer[name])
+        for name, inner in (shape.members if shape is not None else {}).items()
+        if answer.get(name) is not None
+    }
+
+
+def _from_boto_v1(shape: Any, value: Any) -> Json:
+    match shape.type_name:
+        case "structure" if isinstance(value, Mapping) and not getattr(shape, "is_document_type", False):
+            return to_json_v1(shape, value)
+        case "list":
+            return [_from_boto_v1(shape.member, item) for item in value]
+        case "map":
+            return {key: _from_boto_v1(shape.value, item) for key, item in value.items()}
+        case "blob" if isinstance(value, bytes | bytearray):
+            return base64.b64encode(value).decode()
+        case "timestamp" if isinstance(value, datetime):
+            return round(value.timestamp() * 1000)
+        case _:
+            return value
+
+
 def check_size(result: Json, task: str) -> None:
     """Raise StatesError States.DataLimitExceeded when a result is over the payload limit."""
     if len(dumps(result)) > PAYLOAD_LIMIT_BYTES:

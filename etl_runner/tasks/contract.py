@@ -55,10 +55,15 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
-    """The work was handed on; someone else answers with the task token. `output` is the first response."""
+    """The work was handed on. `output` is the first response.
+
+    Someone else answers with the task token; where `continues` the same invoker looks for the end of the
+    job (`.sync`), and one more outcome follows.
+    """
 
     token: str
     output: Json = field(default=None)
+    continues: bool = False
 
 
 Outcome: TypeAlias = Succeeded | Failed | Pending

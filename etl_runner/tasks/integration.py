@@ -2,6 +2,7 @@
 
 import pkgutil
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
@@ -9,15 +10,32 @@ from typing import Any, Final, Protocol
 
 from etl_runner.aws import AwsAccess, ClientProfile
 from etl_runner.jsontypes import Json
+from etl_runner.tasks.nested import NestedExecutions
 
 PREFIX: Final = "arn:aws:states:::"
 
+PLAIN: Final = ""
+CALLBACK: Final = ".waitForTaskToken"
+SYNC: Final = ".sync"
+SYNC2: Final = ".sync:2"
+FORMS: Final = (SYNC2, SYNC, CALLBACK)
+"""The patterns of Step Functions beside request-response: wait for a callback, run a job."""
 
 READ_TIMEOUTS_S: Final = (5, 15, 60, 300, 900)
 """A few lengths, since each is a client of its own. The last is what a Lambda function may take at most."""
 
 UNBOUNDED_READ_TIMEOUT_S: Final = 60
 """For a state without a timeout: a server that says nothing must not hold a thread for long."""
+
+
+def split_form(resource: str) -> tuple[str, str]:
+    """Take the form off a resource: ("arn:...:sqs:sendMessage", ".waitForTaskToken")."""
+    head, colon, last = resource.rpartition(":")
+    if last == "2":  # .sync:2
+        head, colon, last = head.rpartition(":")
+        last += ":2"
+    base, dot, form = last.partition(".")
+    return head + colon + base, dot + form
 
 
 def patience(remaining_s: float | None) -> ClientProfile:
@@ -35,7 +53,8 @@ def patience(remaining_s: float | None) -> ClientProfile:
 class ServiceCall:
     """One call of a service for one hand-out, whose key `idempotency_key` is. `resource` is the whole ARN.
 
-    `remaining_s` is the time until the state's own timeout, None where it has none.
+    `remaining_s` is the time until the state's own timeout, None where it has none. `region` is where the
+    service is called, None for the region of `aws` itself. `role_arn` is the role of Credentials.
     """
 
     resource: str
@@ -43,6 +62,26 @@ class ServiceCall:
     aws: AwsAccess
     idempotency_key: str
     remaining_s: float | None = None
+    execution_arn: str = ""
+    state_machine_arn: str = ""
+    region: str | None = None
+    task_token: str | None = None
+    role_arn: str | None = None
+    nested: NestedExecutions | None = None
+
+    @property
+    def form(self) -> str:
+        """PLAIN, CALLBACK, SYNC or SYNC2."""
+        return split_form(self.resource)[1]
+
+    @property
+    def base(self) -> str:
+        """The resource without its form."""
+        return split_form(self.resource)[0]
+
+    def client(self, service: str) -> Any:
+        """The boto3 client for this call."""
+        return self.aws.client(service, self.region, profile=patience(self.remaining_s))
 
     def send(self, service: str, method: str, parameters: Mapping[str, Any]) -> Any:
         """Call a method of a boto3 client once, by the name that boto3 has for it.
@@ -52,7 +91,7 @@ class ServiceCall:
         """
         from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError  # noqa: PLC0415 -- slow
 
-        call = getattr(self.aws.client(service, profile=patience(self.remaining_s)), method)
+        call = getattr(self.client(service), method)
         try:
             return call(**parameters)
         except (ConnectTimeoutError, EndpointConnectionError):
@@ -60,11 +99,11 @@ class ServiceCall:
 
 
 class Integration(Protocol):
-    """One kind of resource under `arn:aws:states:::`, answered from a synchronous call.
+    """One service's kinds of resources, answered from a synchronous call.
 
     `name` names it in the documentation, `summary` is one sentence for it, `pattern` is what follows
-    `arn:aws:states:::` (variable parts in capitals), `examples` are resources that it accepts. Every method
-    may be called from any thread.
+    `arn:aws:states:::` (variable parts in capitals), `examples` are resources that it accepts, with their
+    forms. Every method may be called from any thread.
     """
 
     name: str
@@ -85,8 +124,47 @@ class Integration(Protocol):
         ...
 
     def call(self, call: ServiceCall) -> Json:
-        """Do it and give the result. Raises StatesError, as AWS names it, for what the service refuses."""
+        """Do it and give the first response. Raises StatesError, as AWS names it, for what is refused."""
         ...
+
+    def jobs(self, resource: str) -> "Jobs | None":
+        """Who looks after the job that a `.sync` resource starts; None for any other resource."""
+        ...
+
+
+class Jobs(Protocol):
+    """What became of a job that a `.sync` resource started; `submitted` is the first response to its start.
+
+    Nothing else is kept of a job, so that another process can go on with it.
+    """
+
+    def poll(self, call: ServiceCall, submitted: Json) -> Json | None:
+        """The task's result when the job has ended well, None while it runs.
+
+        Raises StatesError when the job failed, OSError or what boto3 raises when it could not be asked.
+        """
+        ...
+
+    def stop(self, call: ServiceCall, submitted: Json) -> None:
+        """End the job: its state was stopped or ran out of time."""
+        ...
+
+    def when_ended(self, call: ServiceCall, submitted: Json) -> Future[object] | None:
+        """A future that is done as soon as asking again is worth while; None where only polling helps."""
+        ...
+
+
+_MEMBERS: Final = (
+    "name",
+    "summary",
+    "pattern",
+    "examples",
+    "claims",
+    "accepts",
+    "check_arguments",
+    "call",
+    "jobs",
+)
 
 
 def register(module: ModuleType) -> Integration:
@@ -95,17 +173,13 @@ def register(module: ModuleType) -> Integration:
     found = getattr(module, "INTEGRATION", None)
     if found is None:
         raise TypeError(f"{where} defines no INTEGRATION; every file in that folder has exactly one")
-    missing = [
-        name
-        for name in ("name", "summary", "pattern", "examples", "claims", "accepts", "check_arguments", "call")
-        if not hasattr(found, name)
-    ]
+    missing = [name for name in _MEMBERS if not hasattr(found, name)]
     if missing:
         raise TypeError(f"{where}: INTEGRATION lacks {', '.join(missing)}; see tasks/integration.py")
     if not found.name or not found.summary or not found.pattern or not found.examples:
         raise TypeError(f"{where}: INTEGRATION needs a name, a summary, a pattern and at least one example")
     for resource in found.examples:
-        if not resource.startswith(PREFIX) or not found.claims(resource):
+        if not found.claims(resource):
             raise TypeError(f"{where}: INTEGRATION does not claim its own example {resource}")
     integration: Integration = found
     return integration

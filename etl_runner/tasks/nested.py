@@ -32,7 +32,7 @@ class NestedStarted:
 
 
 class NestedExecutions(Protocol):
-    """Executions that tasks of this service start in this service. Every method may be called by any thread."""
+    """Executions that tasks start in this very service. Every method may be called from any thread."""
 
     def knows(self, state_machine_arn: str) -> bool:
         """Whether a state machine, version or alias of this ARN is one of this service's."""

@@ -1,25 +1,44 @@
 """Task resources that mean a function of ours: Lambda ARNs and the `lambda:invoke` integration."""
 
+import json
 import logging
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from etl_runner.arn import DEFAULT_ACCOUNT, DEFAULT_REGION
-from etl_runner.jsontypes import Json, dumps_text, loads
-from etl_runner.tasks.contract import Failed, Invocation, LogLine, Outcome, Progress, Sink, Succeeded
+from etl_runner.jsontypes import Json
+from etl_runner.tasks import aws_faults
+from etl_runner.tasks.contract import (
+    Failed,
+    Invocation,
+    LogLine,
+    Outcome,
+    Pending,
+    Progress,
+    Sink,
+    Succeeded,
+)
 from etl_runner.tasks.functions import FunctionRegistry, FunctionSpec, Reference
+from etl_runner.tasks.integration import CALLBACK, PREFIX, split_form
+from etl_runner.tasks.lambda_calls import (
+    INVOCATION_TYPES,
+    INVOKE,
+    INVOKE_FIELDS,
+    check_values,
+    invoke_result,
+    missing,
+    payload,
+)
 from etl_runner.tasks.report import tell_outcome
+from etl_runner.tasks.router import Route
 from etl_runner.tasks.threads import ThreadFunctions
 from etl_runner.tasks.workers import WorkerPool
 
 log = logging.getLogger(__name__)
 
-INVOKE: Final = "arn:aws:states:::lambda:invoke"
-INVOKE_FIELDS: Final = ("ClientContext", "FunctionName", "InvocationType", "LogType", "Payload", "Qualifier")
-INVOCATION_TYPES: Final = ("RequestResponse", "Event", "DryRun")
 TASK_NAME: Final = "lambda"
 """What AWS blames a result of lambda:invoke on that is too big."""
 
@@ -27,7 +46,9 @@ TASK_NAME: Final = "lambda"
 class PythonFunctions:
     """The Invoker of functions bound in functions.yaml, in worker processes or threads as each says.
 
-    `account` and `region` complete a name in the error for a function that does not exist.
+    What is not bound is handed on to `elsewhere`, which calls Lambda's API; without it the function does not
+    exist, and `account` and `region` complete its name in the error. `in_aws` says that definitions may name
+    functions that are bound nowhere, because they live in AWS.
     """
 
     def __init__(
@@ -38,12 +59,16 @@ class PythonFunctions:
         *,
         account: str = DEFAULT_ACCOUNT,
         region: str = DEFAULT_REGION,
+        elsewhere: Route | None = None,
+        in_aws: bool = False,
     ) -> None:
         self.registry = registry
         self._pool = pool
         self._threads = threads
         self._account = account
         self._region = region
+        self._elsewhere = elsewhere
+        self._in_aws = in_aws
 
     @property
     def offers(self) -> tuple[str, ...]:
@@ -54,19 +79,23 @@ class PythonFunctions:
         """Whether this resource is this invoker's business, known function or not."""
         parts = resource.split(":", 3)  # the partition may be aws-cn or aws-us-gov too
         is_lambda = len(parts) == 4 and parts[0] == "arn" and parts[2] == "lambda"
-        return is_lambda or resource.split(".", maxsplit=1)[0] == INVOKE
+        return is_lambda or split_form(resource)[0] == INVOKE
 
     def accepts(self, resource: str) -> str | None:
         """None when this resource can be invoked, else a sentence saying why not and what to do."""
-        if resource.startswith(INVOKE):
-            return refused_form(resource)
-        return (
-            None if self.registry.find(resource) else f"{resource}: {self.registry.explain_missing(resource)}"
-        )
+        if refused := self.invokable(resource):
+            return refused
+        if self._in_aws or resource.startswith(PREFIX) or self.registry.find(resource):
+            return None
+        return f"{resource}: {self.registry.explain_missing(resource)}"
+
+    def invokable(self, resource: str) -> str | None:
+        """As `accepts`, but a function may also be bound nowhere: Lambda's API says whether it exists."""
+        return refused_form(resource)
 
     def check_arguments(self, resource: str, template: Json) -> list[str]:
         """What is wrong with the literal parts of Parameters; what `name.$` fields hold is not known yet."""
-        if resource != INVOKE:
+        if split_form(resource)[0] != INVOKE:
             return []
         if not isinstance(template, Mapping):
             return [f"{INVOKE} needs Parameters with FunctionName; there are none"]
@@ -78,7 +107,7 @@ class PythonFunctions:
         if "FunctionName" not in names:
             faults.append(f"{INVOKE} needs the parameter FunctionName; it is missing")
         name = template.get("FunctionName")
-        if isinstance(name, str) and self.registry.find(name) is None:
+        if isinstance(name, str) and not self._in_aws and self.registry.find(name) is None:
             faults.append(f"{INVOKE} with FunctionName {name!r}: {self.registry.explain_missing(name)}")
         kind = template.get("InvocationType", INVOCATION_TYPES[0])
         if kind not in INVOCATION_TYPES:
@@ -87,12 +116,12 @@ class PythonFunctions:
 
     def start(self, invocation: Invocation, sink: Sink) -> None:
         """Begin; the outcome goes to the sink."""
-        if invocation.resource == INVOKE:
+        if invocation.resource.startswith(PREFIX):
             self._invoke(invocation, sink)
             return
         spec = self.registry.find(invocation.resource)
         if spec is None:
-            tell_outcome(sink, self._missing(invocation.token, invocation.resource))
+            self._call_elsewhere(invocation, invocation.resource, sink)
         else:
             self._submit(spec, invocation, sink)
 
@@ -100,6 +129,8 @@ class PythonFunctions:
         """Stop working for this token: a worker is killed, a thread's answer dropped."""
         self._pool.cancel(token)
         self._threads.cancel(token)
+        if self._elsewhere is not None:
+            self._elsewhere.cancel(token)
 
     def renew(self, environment: Mapping[str, str] | None = None) -> None:
         """Run the code as it is on the disk now, from the next call on. See WorkerPool.renew."""
@@ -116,121 +147,72 @@ class PythonFunctions:
         runner = self._threads if spec.run_in == "thread" else self._pool
         runner.submit(spec, invocation, sink, task)
 
-    def _missing(self, token: str, text: str) -> Failed:
-        reference = Reference.parse(text) or Reference(name=text)
-        arn = (
-            f"arn:{reference.partition or 'aws'}:lambda:{reference.region or self._region}:"
-            f"{reference.account or self._account}:function:{reference.name}:{reference.qualifier}"
-        )
-        cause = (
-            f"Function not found: {arn} (Service: AWSLambda; Status Code: 404; Error Code: "
-            f"ResourceNotFoundException; Request ID: {uuid.uuid4()}; Proxy: null)"
-        )
-        return Failed(token=token, error="Lambda.ResourceNotFoundException", cause=cause)
+    def _call_elsewhere(self, invocation: Invocation, name: str, sink: Sink) -> None:
+        if self._elsewhere is not None:
+            self._elsewhere.start(invocation, sink)
+            return
+        fault = missing(name, region=self._region, account=self._account)
+        tell_outcome(sink, Failed(token=invocation.token, error=fault.error, cause=fault.cause))
 
     def _invoke(self, invocation: Invocation, sink: Sink) -> None:
         arguments, token = invocation.arguments, invocation.token
-        faults = self.check_values(arguments)
+        faults = check_values(arguments)
         if faults:
-            cause = (
-                f"The Parameters '{dumps_text(arguments)}' could not be used to start the Task: "
-                f"[{', '.join(faults)}]"
-            )
-            tell_outcome(sink, Failed(token=token, error="States.Runtime", cause=cause))
+            fault = aws_faults.unusable(arguments, faults)
+            tell_outcome(sink, Failed(token=token, error=fault.error, cause=fault.cause))
             return
         spec = self.registry.find(arguments["FunctionName"])
         if spec is None:
-            tell_outcome(sink, self._missing(token, arguments["FunctionName"]))
+            self._call_elsewhere(invocation, arguments["FunctionName"], sink)
             return
-        kind = arguments.get("InvocationType", INVOCATION_TYPES[0])
+        waits = split_form(invocation.resource)[1] == CALLBACK
+        kind = arguments.get("InvocationType") or INVOCATION_TYPES[0]
         if kind == "DryRun":
-            tell_outcome(sink, Succeeded(token=token, output=invoke_result("", 204)))
+            tell_outcome(sink, _answer(token, invoke_result("", 204, size=0), waits=waits))
             return
         inner = replace(invocation, resource=spec.arn, arguments=payload(arguments.get("Payload")))
-        shape = _event_outcome if kind == "Event" else _response_outcome
+        shape = partial(_event_outcome if kind == "Event" else _response_outcome, waits=waits)
         self._submit(spec, inner, ShapingSink(sink, shape), TASK_NAME)
-
-    def check_values(self, arguments: Json) -> list[str]:
-        """Why these arguments of lambda:invoke cannot be used, in AWS's words where they are known."""
-        if not isinstance(arguments, Mapping):
-            return ["The parameters must be an OBJECT"]
-        faults = [
-            f"The field '{name}' is not supported by Step Functions"
-            for name in sorted(set(arguments) - set(INVOKE_FIELDS))
-        ]
-        name = arguments.get("FunctionName")
-        if not isinstance(name, str):
-            missing = "is required but was missing" if name is None else "must be a STRING"
-            faults.append(f"The field 'FunctionName' {missing}")
-        kind = arguments.get("InvocationType", INVOCATION_TYPES[0])
-        if kind not in INVOCATION_TYPES:
-            faults.append(f"The field 'InvocationType' must be one of {', '.join(INVOCATION_TYPES)}")
-        return faults
 
 
 def refused_form(resource: str) -> str | None:
-    """What is wrong with a resource that begins like lambda:invoke; None for lambda:invoke itself."""
-    if resource == INVOKE:
+    """What is wrong with a resource of Lambda's; None for lambda:invoke in its forms and for an ARN."""
+    base, form = split_form(resource)
+    if base == INVOKE:
+        if form in {"", CALLBACK}:
+            return None
+        return (
+            f"{resource}: the form {form} of lambda:invoke does not exist; it has request-response and "
+            f"{CALLBACK}"
+        )
+    if Reference.parse(resource) is not None:
         return None
-    return (
-        f"{resource}: the form {resource.removeprefix(INVOKE)} of lambda:invoke is not supported yet, it "
-        f"comes with a later release; use {INVOKE} or the function's own ARN"
-    )
+    return f"{resource} is no function's ARN; it should read arn:aws:lambda:REGION:ACCOUNT:function:NAME"
 
 
-def payload(value: Json) -> Json:
-    """What the function gets for Payload: null is `{}`, a string that holds JSON is that JSON.
-
-    Source: recorded on AWS (Payload "0.0" reaches the function as a number, "[]" as a list).
-    """
-    if value is None:
-        return {}
-    if isinstance(value, str):
-        try:
-            return loads(value)
-        except ValueError:
-            return value
-    return value
+def _answer(token: str, output: Json, *, waits: bool, written: tuple[Json, ...] = ()) -> Outcome:
+    if waits:
+        return Pending(token=token, output=output)
+    return Succeeded(token=token, output=output, written=written)
 
 
-def invoke_result(result: Json, status: int) -> Json:
-    """The result of lambda:invoke as AWS shapes it, HTTP metadata included."""
-    request_id = str(uuid.uuid4())
-    headers = {
-        "Connection": "keep-alive",
-        "Content-Length": str(len(dumps_text(result).encode()) if status == 200 else 0),
-        "Content-Type": "application/json",
-        "X-Amz-Executed-Version": "$LATEST",
-        "x-amzn-Remapped-Content-Length": "0",
-        "x-amzn-RequestId": request_id,
-    }
-    return {
-        "ExecutedVersion": "$LATEST",
-        "Payload": result,
-        "SdkHttpMetadata": {
-            "AllHttpHeaders": {name: [value] for name, value in headers.items()},
-            "HttpHeaders": headers,
-            "HttpStatusCode": status,
-        },
-        "SdkResponseMetadata": {"RequestId": request_id},
-        "StatusCode": status,
-    }
+def _response_outcome(outcome: Outcome, *, waits: bool) -> Outcome:
+    if not isinstance(outcome, Succeeded):
+        return outcome
+    # Lambda's runtime for Python writes its answer with a space after each comma and colon.
+    size = len(json.dumps(outcome.output, ensure_ascii=False).encode(errors="replace"))
+    output = invoke_result(outcome.output, 200, size=size)
+    return _answer(outcome.token, output, waits=waits, written=outcome.written)
 
 
-def _response_outcome(outcome: Outcome) -> Outcome:
-    if isinstance(outcome, Succeeded):
-        return replace(outcome, output=invoke_result(outcome.output, 200))
-    return outcome
-
-
-def _event_outcome(outcome: Outcome) -> Outcome:
+def _event_outcome(outcome: Outcome, *, waits: bool) -> Outcome:
     # AWS answers before the function runs and keeps the event in a queue of its own. There is no such queue
     # here, so the answer waits until the function has ended: a crash in between hands it out again, where
     # answering first would lose it. How it ended is no business of the state's, as on AWS.
     if isinstance(outcome, Failed):
         log.warning("a function invoked as Event failed: %s: %s", outcome.error, outcome.cause)
     written = outcome.written if isinstance(outcome, Succeeded | Failed) else ()
-    return Succeeded(token=outcome.token, output=invoke_result("", 202), written=written)
+    return _answer(outcome.token, invoke_result("", 202, size=0), waits=waits, written=written)
 
 
 @dataclass(frozen=True, slots=True)

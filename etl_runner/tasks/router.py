@@ -7,7 +7,16 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from etl_runner.jsontypes import Json
-from etl_runner.tasks.contract import Failed, Invocation, Invoker, LogLine, Outcome, Progress, Sink
+from etl_runner.tasks.contract import (
+    Failed,
+    Invocation,
+    Invoker,
+    LogLine,
+    Outcome,
+    Pending,
+    Progress,
+    Sink,
+)
 from etl_runner.tasks.report import tell_outcome
 
 log = logging.getLogger(__name__)
@@ -28,6 +37,10 @@ class Route(Invoker, Protocol):
         """Whether this resource is this invoker's business, even if it cannot be accepted."""
         ...
 
+    def invokable(self, resource: str) -> str | None:
+        """As `accepts`, but what only the call itself shows is taken to be right."""
+        ...
+
     def check_arguments(self, resource: str, template: Json) -> list[str]:
         """What is wrong with the literal parts of Parameters, one sentence each."""
         ...
@@ -43,8 +56,14 @@ class Hand:
     token: str
 
     def outcome(self, outcome: Outcome) -> None:
-        """Hand on the first outcome of this hand-out; any other decides nothing."""
-        if outcome.token == self.token and self.router.close_hand(self):
+        """Hand on the first outcome that ends this hand-out and what comes before it; no later one."""
+        if outcome.token != self.token:
+            return
+        if isinstance(outcome, Pending) and outcome.continues:
+            is_open = self.router.has_hand(self)
+        else:
+            is_open = self.router.close_hand(self)
+        if is_open:
             tell_outcome(self.sink, outcome)
 
     def heartbeat(self, token: str) -> None:
@@ -77,10 +96,26 @@ class TaskRouter:
         self._accepting = True
 
     def accepts(self, resource: str) -> str | None:
-        """None when this resource can be invoked, else a sentence saying what exists instead."""
+        """None when this resource can be invoked, else a sentence saying what exists instead.
+
+        This is the strict question, for files: a function that is bound nowhere is refused.
+        """
         route = self._route(resource)
         if route is not None:
             return route.accepts(resource)
+        return self._nobody(resource)
+
+    def invokable(self, resource: str) -> str | None:
+        """As `accepts`, for state machines made through the API: what is refused here AWS does not know.
+
+        A function that is bound nowhere may live in AWS; only a call shows whether it does.
+        """
+        route = self._route(resource)
+        if route is not None:
+            return route.invokable(resource)
+        return self._nobody(resource)
+
+    def _nobody(self, resource: str) -> str:
         offers = ", ".join(offer for route in self._routes for offer in route.offers)
         return f"{resource}: nothing here does the work of this resource; there are {offers}"
 
@@ -94,10 +129,9 @@ class TaskRouter:
 
     def start(self, invocation: Invocation, sink: Sink) -> None:
         """Begin; never raises."""
-        refusal = _not_yet(invocation)
         route = self._route(invocation.resource)
-        if route is None or refusal:
-            cause = refusal or self.accepts(invocation.resource) or ""
+        if route is None:
+            cause = self.accepts(invocation.resource) or ""
             tell_outcome(sink, Failed(token=invocation.token, error="States.Runtime", cause=cause))
             return
         hand = Hand(self, route, sink, invocation.token)
@@ -156,12 +190,3 @@ class TaskRouter:
 
     def _route(self, resource: str) -> Route | None:
         return next((route for route in self._routes if route.claims(resource)), None)
-
-
-def _not_yet(invocation: Invocation) -> str:
-    if invocation.credentials is None:
-        return ""
-    return (
-        f"the state {invocation.state_name} has Credentials: running a task under another role is not "
-        "supported yet, it comes with a later release; remove Credentials to run it under the service's own"
-    )

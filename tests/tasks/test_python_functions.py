@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from etl_runner.tasks.contract import Invocation, Sink, Succeeded
+from etl_runner.tasks.contract import Invocation, Pending, Sink, Succeeded
 from etl_runner.tasks.functions import FunctionRegistry
 from etl_runner.tasks.python_functions import INVOKE, PythonFunctions, payload
 from etl_runner.tasks.router import TaskRouter
@@ -124,7 +124,7 @@ def test_lambda_invoke_gives_awss_shape(functions: PythonFunctions, sink: Collec
     }
     assert http["HttpStatusCode"] == 200
     assert http["HttpHeaders"]["x-amzn-RequestId"] == request_id
-    assert http["AllHttpHeaders"]["Content-Length"] == ["7"]
+    assert http["AllHttpHeaders"]["Content-Length"] == ["8"]  # as Python's json writes it
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,10 @@ def test_what_can_be_known_at_creation_is_refused_there(functions: PythonFunctio
     assert functions.accepts(ARN + "echo:$LATEST") is None
     assert functions.accepts(INVOKE) is None
     assert "did you mean echo?" in (functions.accepts(ARN + "ecko") or "")
-    assert "comes with a later release" in (functions.accepts(f"{INVOKE}.waitForTaskToken") or "")
+    assert functions.accepts(f"{INVOKE}.waitForTaskToken") is None
+    assert "the form .sync of lambda:invoke does not exist" in (functions.accepts(f"{INVOKE}.sync") or "")
+    assert functions.invokable(ARN + "ecko") is None
+    assert "is no function's ARN" in (functions.invokable("arn:aws:lambda:us-east-1:1:ecko") or "")
     assert functions.check_arguments(INVOKE, {"FunctionName.$": "$.f", "Payload.$": "$"}) == []
     assert functions.check_arguments(INVOKE, {"FunctionName": "echo"}) == []
     assert len(functions.check_arguments(INVOKE, {"Functionname": "echo"})) == 2
@@ -232,6 +235,9 @@ class Fake:
 
     def accepts(self, resource: str) -> str | None:
         return None if self.claims(resource) else resource
+
+    def invokable(self, resource: str) -> str | None:
+        return self.accepts(resource)
 
     def check_arguments(self, resource: str, template: Any) -> list[str]:
         return [f"{template}"] if self.claims(resource) and template else []
@@ -294,8 +300,14 @@ def test_an_invoker_with_a_bug_fails_the_task_and_not_the_caller(sink: Collector
     assert list(sink.outcomes) == [job.token]
 
 
-def test_credentials_are_refused_by_name(sink: Collector) -> None:
-    router = TaskRouter([Fake()])
-    router.start(job := invoke(resource="fake", credentials={"RoleArn": "arn:aws:iam::1:role/r"}), sink)
+def test_a_function_that_is_told_a_task_token_leaves_the_answer_to_who_has_it(
+    functions: PythonFunctions, sink: Collector
+) -> None:
+    arguments = {"FunctionName": "echo", "Payload": {"token": "t"}}
+    job = invoke(arguments, resource=f"{INVOKE}.waitForTaskToken", task_token="t")
+    functions.start(job, sink)
+    outcome = sink.wait(job.token)
 
-    assert "another role is not supported yet" in sink.failed(job.token).cause
+    assert isinstance(outcome, Pending)
+    assert not outcome.continues
+    assert outcome.output["Payload"] == {"token": "t"}

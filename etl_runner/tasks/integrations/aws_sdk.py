@@ -1,7 +1,6 @@
 """`arn:aws:states:::aws-sdk:SERVICE:ACTION`: any action of any service that boto3 knows."""
 
 import re
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,14 +10,11 @@ from etl_runner.jsontypes import Json
 from etl_runner.tasks import aws_faults
 from etl_runner.tasks.aws_models import actions, near, service_model, services
 from etl_runner.tasks.aws_naming import member, service_title
+from etl_runner.tasks.aws_optimised import client_token
 from etl_runner.tasks.aws_shapes import members_by_name, missing_members, to_json, to_parameters
-from etl_runner.tasks.integration import PREFIX, Integration, ServiceCall
+from etl_runner.tasks.integration import CALLBACK, PREFIX, Integration, Jobs, ServiceCall, split_form
 
-_RESOURCE: Final = re.compile(
-    r"(?P<service>[a-zA-Z0-9-]+):(?P<action>[a-zA-Z0-9]+)(?P<pattern>\.[a-zA-Z]+(?::\d)?)?"
-)
-_TOKENS: Final = uuid.UUID("2f3a8a4c-6f0e-5a51-9f0a-1c4a1f3de2b7")
-"""A namespace of its own for client tokens that are derived from idempotency keys."""
+_RESOURCE: Final = re.compile(r"(?P<service>[a-zA-Z0-9-]+):(?P<action>[a-zA-Z0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +46,7 @@ class AwsSdk:
         f"{PREFIX}aws-sdk:s3:getObject",
         f"{PREFIX}aws-sdk:ec2:describeVolumes",
         f"{PREFIX}aws-sdk:sfn:sendTaskSuccess",
+        f"{PREFIX}aws-sdk:s3:listBuckets.waitForTaskToken",
         f"{PREFIX}aws-sdk:rds:describeDBInstances",
         f"{PREFIX}aws-sdk:cloudwatchlogs:putLogEvents",
     )
@@ -81,6 +78,10 @@ class AwsSdk:
         missing = [member(name) for name in needed if not _is_token(shape.members[name])]
         return faults + [f"{resource} needs the parameter {name!r}; it is missing" for name in missing]
 
+    def jobs(self, _resource: str) -> Jobs | None:
+        """AWS waits for no job of these."""
+        return None
+
     def call(self, call: ServiceCall) -> Json:
         """Call the service. Raises StatesError, named as AWS names it."""
         target = find(call.resource)
@@ -109,14 +110,15 @@ class AwsSdk:
 
 def find(resource: str) -> Target | str:
     """Take a resource apart; a sentence when service or action do not exist or the form is not supported."""
-    match = _RESOURCE.fullmatch(resource.removeprefix(f"{PREFIX}aws-sdk:"))
+    base, pattern = split_form(resource)
+    match = _RESOURCE.fullmatch(base.removeprefix(f"{PREFIX}aws-sdk:"))
     if match is None:
         return f"{resource} should read {PREFIX}aws-sdk:SERVICE:ACTION, as in aws-sdk:s3:getObject"
-    service, action, pattern = match["service"], match["action"], match["pattern"]
-    if pattern is not None:
+    service, action = match["service"], match["action"]
+    if pattern not in {"", CALLBACK}:
         return (
-            f"{resource}: the form {pattern} of aws-sdk resources is not supported yet, it comes with a "
-            f"later release; call {resource.removesuffix(pattern)} and wait for its effect"
+            f"{resource}: the form {pattern} of aws-sdk resources does not exist; they have "
+            f"request-response and {CALLBACK}"
         )
     boto3_name = services().get(service)
     if boto3_name is None:
@@ -149,8 +151,7 @@ def _parameters(target: Target, call: ServiceCall) -> dict[str, Any]:
     for name, inner in shape.members.items():
         if _is_token(inner) and name not in parameters:
             # Derived, where the SDK would draw one: a task that is handed out again is one request.
-            seed = f"{call.idempotency_key} {call.resource} {name}"
-            parameters[name] = str(uuid.uuid5(_TOKENS, seed))
+            parameters[name] = client_token(call, name)
     missing = missing_members(shape, parameters)
     if missing:
         raise aws_faults.required(missing, target.model)
