@@ -615,7 +615,7 @@ class Odd:
         raise KeyError(call.resource)
 
     def jobs(self, resource: str) -> None:
-        return None
+        assert self.claims(resource)
 
 
 def test_an_integration_with_a_bug_fails_the_task_only(sink: Collector) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from etl_runner.tasks.contract import Invocation, Pending, Sink, Succeeded
 from etl_runner.tasks.functions import FunctionRegistry
-from etl_runner.tasks.python_functions import INVOKE, PythonFunctions, payload
+from etl_runner.tasks.lambda_calls import INVOKE, payload
+from etl_runner.tasks.python_functions import PythonFunctions
 from etl_runner.tasks.router import TaskRouter
 from etl_runner.tasks.threads import ThreadFunctions
 from etl_runner.tasks.workers import WorkerPool
