@@ -13,8 +13,10 @@ from threading import Lock
 from typing import Final
 
 from etl_runner.arn import Arn
+from etl_runner.asl.document import Source
 from etl_runner.asl.model import StateMachine
 from etl_runner.asl.parse import parse_definition
+from etl_runner.asl.yaml_text import read_yaml
 from etl_runner.clock import Clock
 from etl_runner.engine.machine_shapes import (
     MOST_ALIASES,
@@ -34,6 +36,7 @@ from etl_runner.engine.machine_shapes import (
 )
 from etl_runner.engine.workflows import Workflow, Workflows
 from etl_runner.errors import Conflict, NotFound
+from etl_runner.jsontypes import dumps_text, loads
 from etl_runner.store.state_machines import Alias, Machine, Revision, StateMachineRows, Version
 from etl_runner.store.store import Store
 
@@ -105,7 +108,7 @@ class StateMachines:
         """What CreateStateMachine of an existing name comes to."""
         text = self.definition(found.revision.definition_id)
         if found.file:
-            same = new.definition == text and new.type == found.machine.type
+            same = loads(new.definition) == loads(text) and new.type == found.machine.type
         else:
             has = (found.machine.type, found.machine.published_as, text, *settings(found.revision))
             wants = (new.type, new.publish_as, new.definition, new.logging, new.tracing, new.encryption)
@@ -215,8 +218,13 @@ class StateMachines:
     # --- definitions --------------------------------------------------------------------------------------
 
     def definition(self, definition_id: int) -> str:
-        """A definition's text as it was given."""
-        return self._store.definition_text(definition_id)[0]
+        """A definition's text as it was given; YAML of a file becomes JSON."""
+        text, yaml = self._store.definition_text(definition_id)
+        if not yaml:
+            return text
+        root = read_yaml(Source(text)).root
+        assert root is not None, "a file that was taken over can be read"
+        return dumps_text(root.value)
 
     def parsed(self, definition_id: int) -> StateMachine:
         """A definition parsed, once. Raises DefinitionError when this release refuses an older text."""
