@@ -36,6 +36,7 @@ from etl_runner.schedule.queues import QueuePoller, QueueSpec
 from etl_runner.schedule.service import ScheduleService, ScheduleSpec
 from etl_runner.settings import PREFIX, Settings
 from etl_runner.store.store import Store
+from etl_runner.tasks.calls import CallMaker
 from etl_runner.tasks.functions import FunctionRegistry, FunctionSpec
 from etl_runner.tasks.python_functions import PythonFunctions
 from etl_runner.tasks.router import TaskRouter
@@ -58,14 +59,20 @@ class Service:
         self.faults: tuple[Fault, ...] = ()
         self._registry = FunctionRegistry()
         self.store = Store(settings.store)
+        self.services = Services(
+            self.aws,
+            threads=settings.tasks.calls,
+            calls=CallMaker(self.aws, account=settings.account, region=settings.region, clock=self.clock),
+        )
         self._functions = PythonFunctions(
             self._registry,
             WorkerPool(settings.tasks.processes, environment=_for_tasks() | self.aws.environment()),
             ThreadFunctions(settings.tasks.threads),
             account=settings.account,
             region=settings.region,
+            elsewhere=self.services,
         )
-        self.router = TaskRouter([self._functions, Services(self.aws, threads=settings.tasks.calls)])
+        self.router = TaskRouter([self._functions, self.services])
         self.engine = Engine(store=self.store, invoker=self.router, aws=self.aws, clock=self.clock)
         self.workflows = Workflows(self.store, self.clock)
         self.state_machines = StateMachines(self.store, self.workflows, self.clock)
