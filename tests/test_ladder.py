@@ -20,7 +20,7 @@ FLOORS: dict[str, int] = {
     "settings": 6, "log": 6, "daemon": 6, "cli": 6, "demo": 6,
     "api": 5, "console": 5,
     "engine": 4, "schedule": 4,
-    "store": 3, "tasks": 3, "s3": 3, "config": 3,
+    "store": 3, "tasks": 3, "s3": 3, "config": 3, "offline": 3,
     "machine": 2, "aws": 2,
     "asl": 1,
     "arn": 0, "clock": 0, "errors": 0, "jsontypes": 0, "lineage": 0,

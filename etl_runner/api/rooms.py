@@ -13,6 +13,7 @@ from etl_runner.errors import Fault
 from etl_runner.schedule.events import EventService
 from etl_runner.schedule.service import ScheduleService
 from etl_runner.store.store import Store
+from etl_runner.tasks.contract import Invoker
 
 
 class Rooms(Protocol):
@@ -38,6 +39,9 @@ class Rooms(Protocol):
 
     @property
     def events(self) -> EventService: ...  # noqa: D102 -- the same
+
+    @property
+    def router(self) -> Invoker: ...  # noqa: D102 -- the same
 
     @property
     def clock(self) -> Clock: ...  # noqa: D102 -- the same

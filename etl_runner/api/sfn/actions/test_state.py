@@ -1,0 +1,35 @@
+"""TestState: one state, run by itself, with what its data went through."""
+
+import asyncio
+import random
+from collections.abc import Mapping
+from typing import Final
+
+from etl_runner.api.edge import blocking
+from etl_runner.api.sfn.call import Action, Call, Reply
+from etl_runner.api.sfn.test_state_answer import tell
+from etl_runner.api.sfn.test_state_request import read_request
+from etl_runner.api.sfn.test_state_run import LIMIT_S, begin, perform, settle, time_out
+
+_RANDOM: Final = random.SystemRandom()
+
+
+async def test_state(call: Call) -> Reply:
+    """TestState. The state may take five minutes, as on AWS."""
+    asked = await blocking(read_request, call.parameters)
+    seed = random.Random(_RANDOM.getrandbits(64))  # noqa: S311 -- the machine wants a seeded source
+    state = await blocking(begin, asked, call, seed)
+    if asked.mock is not None:
+        await blocking(settle, asked, state, call)
+    elif state.task is not None:
+        await perform(asked, state, call)
+    elif state.waits_until_ms is not None:
+        wait_s = (state.waits_until_ms - call.rooms.clock.now_ms()) / 1000
+        await asyncio.sleep(min(max(wait_s, 0), LIMIT_S))
+        if wait_s > LIMIT_S:
+            return time_out(asked)
+        await blocking(state.wake, max(state.waits_until_ms, call.rooms.clock.now_ms()))
+    return await blocking(tell, asked, state)
+
+
+ACTIONS: Final[Mapping[str, Action]] = {"TestState": test_state}

@@ -1,0 +1,136 @@
+"""What a Map makes of its input before any iteration: items, selection, batches, and its numbers."""
+
+from collections.abc import Callable
+from typing import Final
+
+from etl_runner.asl import model
+from etl_runner.asl.dataflow import Env, JsonataExpression, JsonataPayload, PathNotFound, Selector
+from etl_runner.errors import RUNTIME, StatesError
+from etl_runner.jsontypes import Json
+from etl_runner.machine.map_plan import batched, not_a_number
+from etl_runner.offline.watching import Note, Seen, View
+
+_COUNT: Final = "ToleratedFailureCount"
+_PERCENTAGE: Final = "ToleratedFailurePercentage"
+
+
+class MapInput:
+    """The Map's Parameters, so to say: evaluates all that comes before the iterations, and gives the items.
+
+    `reader_data` is what its ItemReader read, where that is known. Items that nobody knows (an ItemReader
+    whose data is not given, and an input that is no array) are not looked at.
+    """
+
+    __slots__ = ("_note", "_reader_data", "_state", "_take", "_view")
+
+    constant: Final = False
+    text: Final = "$"
+
+    def __init__(
+        self,
+        state: model.MapState,
+        *,
+        note: Note,
+        take: Callable[[list[Json]], None],
+        view: View,
+        reader_data: list[Json] | None,
+    ) -> None:
+        self._state = state
+        self._note = note
+        self._take = take
+        self._view = view
+        self._reader_data = reader_data
+
+    def evaluate(self, env: Env, expected: str | None = None) -> Json:  # noqa: ARG002 -- as payloads have it
+        """Give the items. Raises StatesError for what a Map cannot run with."""
+        seen = self._view(env)
+        items = self._items(seen)
+        if items is not None:
+            self._take(items)
+            self._shape(seen, items)
+        self._numbers(seen)
+        return items
+
+    def _items(self, env: Env) -> list[Json] | None:
+        state = self._state
+        found: Json
+        if self._reader_data is not None:
+            found = self._reader_data
+            if state.item_reader is not None and "ItemsPointer" in state.item_reader.config:
+                self._note("afterItemsPointer", found)
+            return self._reader_data
+        if state.items is not None:
+            payload = state.items
+            found = payload.evaluate(env, "array") if isinstance(payload, JsonataPayload) else None
+            return self._checked(found, "$.Items", read=False)
+        if state.query_language is model.QueryLanguage.JSONATA:
+            return self._checked(env.input, "$", read=state.item_reader is not None)
+        try:
+            found = state.items_path.evaluate(env)
+        except PathNotFound as miss:
+            raise StatesError(RUNTIME, f"Invalid path '{state.items_path.text}' : {miss}") from miss
+        items = self._checked(found, state.items_path.path.text, read=state.item_reader is not None)
+        if items is not None:
+            self._note("afterItemsPath", items)
+        return items
+
+    def _checked(self, found: Json, path: str, *, read: bool) -> list[Json] | None:
+        if isinstance(found, list):
+            return found
+        if read:
+            return None
+        raise StatesError(RUNTIME, f'Reference path "{path}" must point to array.')
+
+    def _shape(self, env: Env, items: list[Json]) -> None:
+        state = self._state
+        if state.item_selector is not None:
+            items = [
+                state.item_selector.evaluate(_of_item(env, index, item)) for index, item in enumerate(items)
+            ]
+            self._note("afterItemSelector", items)
+        batcher = state.item_batcher
+        if batcher is not None:
+            batch: dict[str, Json] = {}
+            if batcher.max_items is not None:
+                batch["items"] = _number(batcher.max_items, env, "MaxItemsPerBatch")
+            if batcher.max_input_bytes is not None:
+                batch["bytes"] = _number(batcher.max_input_bytes, env, "MaxInputBytesPerBatch")
+            if batcher.batch_input is not None:
+                batch["input"] = batcher.batch_input.evaluate(env)
+            self._note("afterItemBatcher", list(batched({"batch": batch}, items)))
+
+    def _numbers(self, env: Env) -> None:
+        state = self._state
+        self._note("maxConcurrency", _number(state.max_concurrency, env, "MaxConcurrency"))
+        if state.tolerated_failure_count is not None:
+            self._note("toleratedFailureCount", _number(state.tolerated_failure_count, env, _COUNT))
+        if state.tolerated_failure_percentage != 0.0:
+            percentage = _number(state.tolerated_failure_percentage, env, _PERCENTAGE)
+            self._note("toleratedFailurePercentage", percentage)
+
+
+def _of_item(env: Env, index: int, item: Json) -> Env:
+    def with_item(context: Json) -> Json:
+        return {**context, "Map": {"Item": {"Index": index, "Value": item}}}
+
+    return Seen(env, context=with_item)
+
+
+def _number(given: float | Selector | JsonataExpression, env: Env, field: str) -> Json:
+    if isinstance(given, JsonataExpression):
+        found = given.evaluate(env, "number")
+    elif isinstance(given, Selector):
+        try:
+            found = given.evaluate(env)
+        except PathNotFound as miss:
+            raise StatesError(RUNTIME, f"Invalid path '{given.text}' : {miss}") from miss
+    else:
+        return given
+    kinds = int | float if field == _PERCENTAGE or isinstance(given, JsonataExpression) else int
+    if isinstance(found, bool) or not isinstance(found, kinds):
+        raise StatesError(RUNTIME, not_a_number(given, f"{field}Path", found))
+    if found < 0 or (field == _PERCENTAGE and found > 100):
+        most = " and at most 100" if field == _PERCENTAGE else ""
+        raise StatesError(RUNTIME, f"{field} must be at least 0{most}, but it is {found}.")
+    whole = field != _PERCENTAGE and float(found).is_integer()
+    return int(found) if whole else found
