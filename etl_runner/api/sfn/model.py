@@ -33,7 +33,7 @@ class Rule:
     sensitive: bool = False
     least: float | None = None
     most: float | None = None
-    pattern: re.Pattern[str] | None = None
+    pattern: str = ""
     enum: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
     members: Mapping[str, "Rule"] | None = None
@@ -74,14 +74,13 @@ def input_rule(action: str) -> Rule:
 
 def _rule(shape: Any) -> Rule:  # Shape has what we ask for only in its subclasses
     about: Mapping[str, Any] = shape.metadata
-    pattern = about.get("pattern")
     return Rule(
         name=shape.name,
         kind=shape.type_name,
         sensitive=bool(about.get("sensitive")),
         least=about.get("min"),
         most=about.get("max"),
-        pattern=None if pattern is None else re.compile(pattern),
+        pattern=about.get("pattern", ""),
         enum=ENUM_ORDERS.get(shape.name, tuple(about.get("enum", ()))),
         required=tuple(about.get("required", ())),
         members={name: _rule(each) for name, each in shape.members.items()}
@@ -158,14 +157,20 @@ def _faults(rule: Rule, value: Json, place: str) -> Iterator[str]:
 def _broken(rule: Rule, value: Json) -> Iterator[str]:
     numeric = rule.kind in {"integer", "long", "float", "double"}
     what, size = ("value", value) if numeric else ("length", 0 if rule.kind == "boolean" else len(value))
-    if rule.pattern is not None and rule.pattern.fullmatch(value) is None:
-        yield f"satisfy regular expression pattern: {rule.pattern.pattern}"
+    if rule.pattern and _compiled(rule.pattern).fullmatch(value) is None:
+        yield f"satisfy regular expression pattern: {rule.pattern}"
     if rule.most is not None and size > rule.most:
         yield f"have {what} less than or equal to {rule.most}"
     if rule.least is not None and size < rule.least:
         yield f"have {what} greater than or equal to {rule.least}"
     if rule.enum and value not in rule.enum:
         yield f"satisfy enum value set: [{', '.join(rule.enum)}]"
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """A pattern of the model, which is written for Java."""
+    return re.compile(pattern.replace(r"\p{ASCII}", r"[\x00-\x7f]"))
 
 
 def _fault(rule: Rule, value: Json, place: str, broken: str) -> str:
