@@ -58,6 +58,7 @@ class Run:
         self.rng = random.Random(seed)
         self.now_ms = BEGUN_MS
         self.checked = checked
+        self.reloaded = False
         self.machine: Machine
         self.machine, first = start(self.definition, start_of(given), self.now_ms, self.rng)
         self.pages: list[tuple[int, list[f.Fact]]] = [(self.now_ms, first)]
@@ -70,6 +71,7 @@ class Run:
         run.raw, run.definition = definition, compiled(definition)
         run.rng = random.Random(1)
         run.checked = True
+        run.reloaded = False
         run.pages = list(pages)
         run.now_ms = pages[-1][0]
         run.machine = fold(pages)
@@ -82,14 +84,20 @@ class Run:
 
     def check_now(self) -> None:
         assert lint(self.pages) == []
-        kept = [(at_ms, decode_page(encode_page(page), page_format=FORMAT)) for at_ms, page in self.pages]
-        assert fold(kept) == self.machine
+        assert fold(self.kept()) == self.machine
         assert [event["id"] for event in self.events()] == list(range(1, self.machine.events + 1))
+
+    def kept(self) -> list[tuple[int, list[f.Fact]]]:
+        """The pages as they come back from where they are kept."""
+        return [(at_ms, decode_page(encode_page(page), page_format=FORMAT)) for at_ms, page in self.pages]
 
     def decide(self, stimulus: s.Stimulus) -> list[f.Fact]:
         made = decide(self.definition, self.machine, stimulus, self.now_ms, self.rng)
         if made:
             self.pages.append((self.now_ms, made))
+        if self.reloaded:
+            self.pages = self.kept()
+            self.machine = fold(self.pages)
         self.check()
         return made
 
