@@ -4,10 +4,10 @@ The model is read at the first call and each action's rules are made once: `serv
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from etl_runner.api.sfn.errors import AwsError, validation_error
 from etl_runner.jsontypes import Json
@@ -20,8 +20,8 @@ ENUM_ORDERS: Final = {
     "ExecutionStatus": ("SUCCEEDED", "TIMED_OUT", "PENDING_REDRIVE", "ABORTED", "FAILED", "RUNNING"),
 }
 
-Check: TypeAlias = Callable[[Any, str], Iterator[str]]
-"""Gives what is wrong with a value at a place, in AWS's words."""
+_ASCII: Final = (r"\p{ASCII}", r"[\x00-\x7F]")
+"""The one class of Java's patterns that the model has and Python has not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
