@@ -40,7 +40,8 @@ async def gone() -> None:
 
 def answer(parameters: dict[str, Any], recording: Recording) -> Any:
     given = {key: written(v, recording) if isinstance(v, str) else v for key, v in parameters.items()}
-    rooms: Any = SimpleNamespace(clock=SystemClock(), router=None)
+    router = SimpleNamespace(accepts=lambda _resource: None)
+    rooms: Any = SimpleNamespace(clock=SystemClock(), router=router)
     try:
         call = Call(
             parameters=check("TestState", given),

@@ -44,6 +44,7 @@ class Mock:
 class Asked:
     """A checked request."""
 
+    definition: str
     machine: model.StateMachine
     found: Found
     given: Json
@@ -66,7 +67,7 @@ class Asked:
 def read_request(given: dict[str, Json]) -> Asked:
     """Check a request. Raises AwsError."""
     mock = _mock(given.get("mock"))
-    machine, found = _machine(given["definition"], given.get("stateName"))
+    definition, machine, found = _machine(given["definition"], given.get("stateName"))
     configuration = given.get("stateConfiguration", {})
     _check_together(given, configuration, found.state, mock)
     text = given.get("input", "{}")
@@ -78,6 +79,7 @@ def read_request(given: dict[str, Json]) -> Asked:
         _check_result(found.state, mock, given["mock"].get("fieldValidationMode", STRICT))
     _check_cause(machine, found, configuration)
     return Asked(
+        definition=definition,
         machine=machine,
         found=found,
         given=value,
@@ -132,13 +134,13 @@ def _check_result(state: model.State, mock: Mock, mode: str) -> None:
 # --- the state ----------------------------------------------------------------------------------------------
 
 
-def _machine(text: str, name: str | None) -> tuple[model.StateMachine, Found]:
+def _machine(text: str, name: str | None) -> tuple[str, model.StateMachine, Found]:
     if name is None:
         text = _around(text)
         name = ONLY_STATE
     try:
         machine = parse_definition(text)
-        return machine, find_state(machine, name)
+        return text, machine, find_state(machine, name)
     except DefinitionError as error:
         raise invalid_definition(text, error.faults) from None
     except NotFound:

@@ -7,6 +7,8 @@ from concurrent.futures import Future
 from typing import Final
 
 from etl_runner.api.sfn.call import Call, Reply
+from etl_runner.api.sfn.definitions import tasks_of
+from etl_runner.api.sfn.diagnostics import faults_of_resources, invalid_definition
 from etl_runner.api.sfn.errors import validation_error
 from etl_runner.api.sfn.test_state_context import context_maker
 from etl_runner.api.sfn.test_state_request import Asked
@@ -23,7 +25,15 @@ TIMEOUT: Final = "States.Timeout"
 
 
 def begin(asked: Asked, call: Call, rng: random.Random) -> OneState:
-    """Enter the state, in an execution of no machine."""
+    """Enter the state, in an execution of no machine.
+
+    Raises AwsError InvalidDefinition for work that nobody here can do.
+    """
+    if asked.mock is None:
+        own = [task for task in tasks_of(asked.machine) if task[1].endswith(f"/{asked.name}")]
+        faults = faults_of_resources(own, call.rooms.router.accepts)
+        if faults:
+            raise invalid_definition(asked.definition, faults)
     machine_name, name = str(uuid.uuid4()), str(uuid.uuid4())
     prefix = f"arn:aws:states:{call.region}:{call.account}"
     around = Surroundings(
