@@ -96,7 +96,7 @@ def map_run(run: MapRunSummary) -> dict[str, Json]:
         "status": run.status,
         "startedAt": to_iso(run.started_ms),
         "stoppedAt": iso(run.stopped_ms),
-        "started": run.items_started,
+        "started": run.children_started,
         "allItemsRead": run.read_all,
         "counts": run.counts,
     }

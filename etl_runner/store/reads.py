@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, select, tuple_, union_all
 from sqlalchemy.exc import DatabaseError
 
 from etl_runner.errors import InvalidInput
@@ -109,7 +109,13 @@ class ExecutionDetail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapRunSummary:
-    """One map run and how many of its children have each status."""
+    """One map run, and how many of its children (`counts`) and of their items have each status.
+
+    `children_started` and `items_started` are in children; `items_known` are all that are known of: those
+    that a reader has read so far. `pending_redrive` and `pending_redrive_items` have not succeeded, and are
+    to be redriven; they are not in the counts of their status. `results_written` says that the results of
+    all that have ended were gathered.
+    """
 
     id: int
     arn: str
@@ -118,9 +124,21 @@ class MapRunSummary:
     status: str
     started_ms: int
     stopped_ms: int | None
+    children_started: int
     items_started: int
+    items_known: int
     read_all: bool
+    max_concurrency: int
+    tolerated_count: int | None
+    tolerated_percentage: float
+    results_written: bool
+    express: bool
+    redrive_count: int
+    redriven_ms: int | None
     counts: dict[str, int]
+    item_counts: dict[str, int]
+    pending_redrive: int
+    pending_redrive_items: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,17 +287,7 @@ class Reads:
     def _map_runs(self, condition: ColumnElement[bool]) -> list[MapRunSummary]:
         with self.reading() as connection:
             runs = connection.execute(select(_M).where(condition).order_by(_M.c.id)).mappings().all()
-            return [
-                MapRunSummary(
-                    **{name: run[name] for name in ("id", "arn", "execution_id", "token", "status")},
-                    started_ms=run["started_ms"],
-                    stopped_ms=run["stopped_ms"],
-                    items_started=run["next_index"],
-                    read_all=run["read_all"],
-                    counts=_children(connection, run["id"]),
-                )
-                for run in runs
-            ]
+            return [_summary(connection, run) for run in runs]
 
     # --- written objects ----------------------------------------------------------------------------------
 
@@ -378,10 +386,51 @@ def _newest(statuses: Sequence[str], conditions: Sequence[ColumnElement[bool]], 
     return select(together).order_by(together.c.id.desc()).limit(limit)
 
 
-def _children(connection: Connection, map_run_id: int) -> dict[str, int]:
-    query = select(_E.c.status, func.count()).where(_E.c.map_run_id == map_run_id).group_by(_E.c.status)
-    counted = {str(status): int(count) for status, count in connection.execute(query)}
-    return {status: counted.get(status, 0) for status in t.STATUSES}
+_MAP_RUN_AS_IT_IS: Final = tuple(
+    name
+    for name in MapRunSummary.__dataclass_fields__
+    if name in _M.c and name not in {"max_concurrency", "tolerated_percentage"}
+)
+
+
+def _summary(connection: Connection, run: RowMapping) -> MapRunSummary:
+    children, items = _children(connection, run["id"])
+    waiting, waiting_items = 0, 0
+    if run["status"] == "RUNNING" and run["redrive_next"] < run["redrive_until"]:
+        span = _E.c.item_index.between(run["redrive_next"], run["redrive_until"] - 1)
+        lost, lost_items = _children(connection, run["id"], span)
+        for status in ("FAILED", "TIMED_OUT", "ABORTED"):
+            children[status] -= lost[status]
+            items[status] -= lost_items[status]
+            waiting += lost[status]
+            waiting_items += lost_items[status]
+    return MapRunSummary(
+        **{name: run[name] for name in _MAP_RUN_AS_IT_IS},
+        max_concurrency=run["max_concurrency"] or 0,
+        tolerated_percentage=run["tolerated_percentage"] or 0.0,
+        children_started=run["next_index"],
+        counts=children,
+        item_counts=items,
+        pending_redrive=waiting,
+        pending_redrive_items=waiting_items,
+    )
+
+
+def _children(
+    connection: Connection, map_run_id: int, *more: ColumnElement[bool]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """How many children have each status, and how many items are in them."""
+    items = func.sum(func.coalesce(_E.c["items"], 1))
+    query = (
+        select(_E.c.status, func.count(), items)
+        .where(_E.c.map_run_id == map_run_id, *more)
+        .group_by(_E.c.status)
+    )
+    found = {str(status): (int(count), int(total)) for status, count, total in connection.execute(query)}
+    return (
+        {status: found.get(status, (0, 0))[0] for status in t.STATUSES},
+        {status: found.get(status, (0, 0))[1] for status in t.STATUSES},
+    )
 
 
 def _family(execution_id: int) -> Select[Any]:

@@ -2,5 +2,5 @@
 
 from typing import Final
 
-REVISIONS: Final = ("0001", "0002", "0004", "0005")
+REVISIONS: Final = ("0001", "0002", "0004", "0005", "0006")
 HEAD: Final = REVISIONS[-1]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, Engine, and_, func, literal_column, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
@@ -64,6 +64,24 @@ class MapRunRow:
     cursor: str | None
     next_index: int
     read_all: bool
+    max_concurrency: int | None = None
+    tolerated_count: int | None = None
+    tolerated_percentage: float | None = None
+    items_started: int = 0
+    items_known: int = 0
+    results_written: bool = False
+    express: bool = False
+    redrive_count: int = 0
+    redriven_ms: int | None = None
+    redrive_next: int = 0
+    redrive_until: int = 0
+
+
+class Count(NamedTuple):
+    """How many children, and how many items are in them."""
+
+    children: int = 0
+    items: int = 0
 
 
 _EXECUTION_COLUMNS = tuple(getattr(t.Execution, name) for name in ExecutionRow.__dataclass_fields__)
@@ -213,24 +231,62 @@ class Store:
     # --- map runs -----------------------------------------------------------------------------------------
 
     def map_run(self, execution_id: int, token: int) -> MapRunRow | None:
-        """The map run that an execution opened with this token."""
+        """The map run that an execution holds by this token."""
+        return self._map_run(and_(t.MapRun.execution_id == execution_id, t.MapRun.token == token))  # type: ignore[arg-type]
+
+    def map_run_by_arn(self, arn: str) -> MapRunRow | None:
+        """The map run of an ARN."""
+        return self._map_run(t.MapRun.arn == arn)
+
+    def _map_run(self, condition: object) -> MapRunRow | None:
         with self._reading() as connection:
-            query = select(*_MAP_RUN_COLUMNS).where(
-                t.MapRun.execution_id == execution_id,  # type: ignore[arg-type]
-                t.MapRun.token == token,  # type: ignore[arg-type]
-            )
+            query = select(*_MAP_RUN_COLUMNS).where(condition)  # type: ignore[arg-type]
             row = connection.execute(query).mappings().one_or_none()
         return None if row is None else MapRunRow(**row)
 
-    def children_by_status(self, map_run_id: int) -> dict[str, int]:
-        """How many children of a map run have each status."""
+    def children_by_status(
+        self, map_run_id: int, *, first: int | None = None, until: int | None = None
+    ) -> dict[str, Count]:
+        """How many children of a map run have each status, and how many items are in them.
+
+        `first` and `until` (exclusive) bound the item_index.
+        """
+        wanted = [t.Execution.map_run_id == map_run_id]
+        if first is not None and until is not None:
+            wanted += [t.Execution.item_index >= first, t.Execution.item_index < until]  # type: ignore[operator]
         with self._reading() as connection:
             query = (
-                select(t.Execution.status, func.count())  # type: ignore[call-overload]
-                .where(t.Execution.map_run_id == map_run_id)
+                select(
+                    t.Execution.status,  # type: ignore[call-overload]
+                    func.count(),
+                    func.sum(func.coalesce(t.Execution.items, 1)),
+                )
+                .where(*wanted)
                 .group_by(t.Execution.status)
             )
-            return {str(status): int(count) for status, count in connection.execute(query)}
+            return {
+                str(status): Count(children=int(children), items=int(items))
+                for status, children, items in connection.execute(query)
+            }
+
+    def unsuccessful_children(
+        self, map_run_id: int, first: int, until: int, limit: int
+    ) -> list[tuple[int, int, int]]:
+        """(item_index, id, items) of children that ended without success, from `first` up to `until`."""
+        child = t.Execution
+        with self._reading() as connection:
+            query = (
+                select(child.item_index, child.id, func.coalesce(child.items, 1))  # type: ignore[call-overload]
+                .where(
+                    child.map_run_id == map_run_id,
+                    child.item_index >= first,  # type: ignore[operator]
+                    child.item_index < until,  # type: ignore[operator]
+                    child.status.in_(("FAILED", "TIMED_OUT", "ABORTED")),  # type: ignore[attr-defined]
+                )
+                .order_by(child.item_index)
+                .limit(limit)
+            )
+            return [(int(index), int(of), int(items)) for index, of, items in connection.execute(query)]
 
     def orphans(self) -> list[int]:
         """Running children whose map run has ended, and theirs: the process died before it stopped them."""
@@ -256,15 +312,15 @@ class Store:
                 found.extend(connection.execute(below).scalars())
         return found
 
-    def open_children(self, map_run_id: int) -> list[int]:
-        """The ids of a map run's running children, in item order."""
+    def open_children(self, map_run_id: int) -> dict[int, int]:
+        """The ids of a map run's running children, in item order, and how many items each has."""
         with self._reading() as connection:
             query = (
-                select(t.Execution.id)  # type: ignore[call-overload]
+                select(t.Execution.id, func.coalesce(t.Execution.items, 1))  # type: ignore[call-overload]
                 .where(t.Execution.map_run_id == map_run_id, t.Execution.status == "RUNNING")
                 .order_by(t.Execution.item_index)
             )
-            return list(connection.execute(query).scalars())
+            return {int(of): int(items) for of, items in connection.execute(query)}
 
     def children(
         self, map_run_id: int, *, batch: int = 200

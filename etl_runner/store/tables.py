@@ -45,6 +45,7 @@ class Execution(SQLModel, table=True):
     what started it: "api", "schedule:NAME", "rule:NAME", "map". `input_sha256` tells a repeated
     StartExecution from another one of the same name. `logging` is the state machine's logging configuration
     when it began, where that asks for anything (JSON). `redrive_token` is the client's of the last redrive.
+    `items` is how many items a child of a map run has, null for one.
     """
 
     __tablename__: ClassVar[str] = "execution"
@@ -54,7 +55,13 @@ class Execution(SQLModel, table=True):
         CheckConstraint("status IN ('" + "','".join(STATUSES) + "')", name="known_status"),
         Index("execution_by_wake", "wake_at_ms", sqlite_where=Column("wake_at_ms").isnot(None)),
         Index("execution_open", "working", sqlite_where=Column("status") == "RUNNING"),
-        Index("execution_by_map_run", "map_run_id", "status", sqlite_where=Column("map_run_id").isnot(None)),
+        Index(
+            "execution_by_map_run",
+            "map_run_id",
+            "status",
+            "items",
+            sqlite_where=Column("map_run_id").isnot(None),
+        ),
         Index("execution_by_machine", "state_machine_arn", "id"),
         # Lists: each takes the newest of every status it wants, so status comes before the id.
         Index("execution_list", "status", "id", "map_run_id", sqlite_where=Column("map_run_id").is_(None)),
@@ -88,6 +95,7 @@ class Execution(SQLModel, table=True):
     wake_at_ms: int | None = Field(default=None, sa_type=_Big)
     map_run_id: int | None = Field(default=None, foreign_key="map_run.id", sa_type=_Big)
     item_index: int | None = Field(default=None, sa_type=_Big)
+    items: int | None = Field(default=None, sa_type=_Big)
     state_machine_version_arn: str | None = None
     state_machine_alias_arn: str | None = None
     trace_header: str | None = None
@@ -112,7 +120,13 @@ class MapRun(SQLModel, table=True):
     """A map run: how far its items have been read, and how it ended.
 
     `source` is the pinned object (bucket, key, VersionId, ETag), set once; `cursor` where reading goes on;
-    `next_index` how many children there are; `read_all` whether the items are exhausted.
+    `next_index` how many children there are; `read_all` whether the items are exhausted. `items_started` are
+    in children, of `items_known` that are known of. `max_concurrency` and the tolerated failures are as they
+    were last updated (null in runs of releases that could not: as their plan says). `results_written`: the
+    results of all children that have ended were gathered.
+
+    After a redrive the children from `redrive_next` up to `redrive_until` (exclusive, by item_index) that did
+    not succeed are still to be redriven. `token` is that under which the execution holds the run now.
     """
 
     __tablename__: ClassVar[str] = "map_run"
@@ -129,6 +143,17 @@ class MapRun(SQLModel, table=True):
     cursor: str | None = Field(default=None, sa_column=Column(Text))
     next_index: int = Field(default=0, sa_type=_Big)
     read_all: bool = False
+    max_concurrency: int | None = Field(default=None, sa_type=_Big)
+    tolerated_count: int | None = Field(default=None, sa_type=_Big)
+    tolerated_percentage: float | None = None
+    items_started: int = Field(default=0, sa_type=_Big)
+    items_known: int = Field(default=0, sa_type=_Big)
+    results_written: bool = False
+    express: bool = False
+    redrive_count: int = 0
+    redriven_ms: int | None = Field(default=None, sa_type=_Big)
+    redrive_next: int = Field(default=0, sa_type=_Big)
+    redrive_until: int = Field(default=0, sa_type=_Big)
 
 
 TOKEN_STATES: Final = ("scheduled", "started", "closed")

@@ -21,9 +21,10 @@ Row: TypeAlias = dict[str, Any]
 class Unit:
     """Rows to be written, by table; column names are those of tables.py.
 
-    `execution_changes` rows have `b_id` and every column of `_CHANGE`; `map_run_changes` and `redrives`
-    likewise. Rows that change or close a task token name it by `b_execution_id` and `b_token`; those that
-    leave the outbox name themselves by `b_execution_id` and `b_seq`.
+    `execution_changes` rows have `b_id` and every column of `_CHANGE`, and `redrives` likewise;
+    `map_run_changes` have `b_id` and the columns that change, `child_items` `b_id` and `items`. Rows that
+    change or close a task token name it by `b_execution_id` and `b_token`; those that leave the outbox name
+    themselves by `b_execution_id` and `b_seq`.
     """
 
     executions: list[Row] = field(default_factory=list)
@@ -31,6 +32,7 @@ class Unit:
     execution_changes: list[Row] = field(default_factory=list)
     map_runs: list[Row] = field(default_factory=list)
     map_run_changes: list[Row] = field(default_factory=list)
+    child_items: list[Row] = field(default_factory=list)
     redrives: list[Row] = field(default_factory=list)
     tokens: list[Row] = field(default_factory=list)
     token_fetches: list[Row] = field(default_factory=list)
@@ -58,14 +60,12 @@ _O: Final = t.Outbox.__table__  # type: ignore[attr-defined]
 _S: Final = t.ExpressStart.__table__  # type: ignore[attr-defined]
 
 _CHANGE: Final = ("status", "stopped_ms", "error", "cause", "working", "wake_at_ms")
-_MAP_CHANGE: Final = ("status", "stopped_ms", "source", "cursor", "next_index", "read_all")
 
 _change_execution: Final[Update] = (
     update(_E).where(_E.c.id == bindparam("b_id")).values({name: bindparam(name) for name in _CHANGE})
 )
-_change_map_run: Final[Update] = (
-    update(_M).where(_M.c.id == bindparam("b_id")).values({name: bindparam(name) for name in _MAP_CHANGE})
-)
+_count_items: Final[Update] = update(_E).where(_E.c.id == bindparam("b_id")).values(items=bindparam("items"))
+_change_map_run: Final[Update] = update(_M).where(_M.c.id == bindparam("b_id"))
 _REDRIVE: Final = ("redrive_count", "redriven_ms", "redrive_token")
 _redrive: Final[Update] = (
     update(_E).where(_E.c.id == bindparam("b_id")).values({name: bindparam(name) for name in _REDRIVE})
@@ -79,7 +79,7 @@ _fetch_token: Final[Update] = _one_token.values(
 _beat_token: Final[Update] = _one_token.values(heartbeat_due_ms=bindparam("heartbeat_due_ms"))
 _close_token: Final[Update] = _one_token.values(state="closed", heartbeat_due_ms=None)
 _count_hand_out: Final[Update] = _one_token.values(hand_outs=_T.c.hand_outs + 1)
-_end_express: Final[Delete] = delete(_S).where(_S.c.id == bindparam("b_id"))
+_end_express: Final[Delete] = delete(_S).where(_S.c.arn == bindparam("b_arn"))
 _tell: Final[Delete] = delete(_O).where(
     _O.c.execution_id == bindparam("b_execution_id"), _O.c.seq == bindparam("b_seq")
 )
@@ -99,6 +99,7 @@ _STATEMENTS: Final[Sequence[tuple[str, Insert | Update | Delete]]] = (
     ("pages", insert(t.FactPage)),
     ("execution_changes", _change_execution),
     ("map_run_changes", _change_map_run),
+    ("child_items", _count_items),
     ("redrives", _redrive),
     ("tokens", insert(t.TaskToken)),
     ("token_fetches", _fetch_token),
@@ -116,8 +117,8 @@ _STATEMENTS: Final[Sequence[tuple[str, Insert | Update | Delete]]] = (
 )
 
 
-_LEDGERS: Final = ("ticks", "event_matches", "schedule_states")
-"""Their rows come from several rooms, and may leave out what has a default."""
+_VARIOUS: Final = ("map_run_changes", "ticks", "event_matches", "schedule_states")
+"""Their rows may leave out what has a default, or what does not change."""
 
 
 def _alike(rows: Sequence[Row]) -> Iterable[list[Row]]:
@@ -139,7 +140,7 @@ def write(connection: Connection, unit: Unit) -> None:
         if not rows:
             continue
         try:
-            for alike in _alike(rows) if name in _LEDGERS else (rows,):
+            for alike in _alike(rows) if name in _VARIOUS else (rows,):
                 connection.execute(statement, alike)
         except IntegrityError as error:
             if name == "pages":
