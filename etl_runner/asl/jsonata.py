@@ -231,7 +231,7 @@ def _reads(text: str) -> Any:
         return expression.reads(dict.fromkeys(NAMES, _any_function))
     except jlens.JlensError as error:
         reason = f"{error.code}: {error}"
-        raise JsonataSyntaxError(reason, text, error.position or 0) from None
+        raise JsonataSyntaxError(reason, text, error.start or 0) from None
 
 
 def _any_function(*_arguments: Json) -> None:

@@ -6,6 +6,7 @@ Arguments are checked by signatures, as those of JSONata's own functions; one th
 result undefined.
 """
 
+import math
 import random
 import uuid
 from collections.abc import Callable, Mapping
@@ -14,6 +15,9 @@ from typing import Final
 from etl_runner.asl.intrinsic_functions import INTRINSICS, BadArguments
 from etl_runner.asl.java_random import next_double
 from etl_runner.jsontypes import Json, loads
+
+_ALMOST: Final = 1e-9
+"""So that the last number of 0, 0.1 ... 1 is not lost to the rounding of the division."""
 
 RANGE_LIMIT: Final = 1_000_000
 """The most elements that $range gives; those of JSONata's own `..` are bounded alike."""
@@ -37,7 +41,7 @@ def _range(first: float | None, last: float | None, step: float | None) -> Json:
         return None
     if step == 0:
         raise FunctionFailed("D3061: The step of a range must not be zero")
-    count = int((last - first) / step + 1e-9) + 1
+    count = math.floor((last - first) / step + _ALMOST) + 1
     if count > RANGE_LIMIT:
         raise FunctionFailed(f"D2014: The size of the sequence must not exceed {RANGE_LIMIT}. Found {count}")
     return [first + index * step for index in range(max(count, 0))]
