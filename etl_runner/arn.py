@@ -50,6 +50,13 @@ def execution_arn(of_state_machine: str, name: str) -> str:
     return f"arn:{arn.partition}:states:{arn.region}:{arn.account}:execution:{machine}:{name}"
 
 
+def express_execution_arn(of_state_machine: str, name: str, unique: str) -> str:
+    """The ARN of one run of an Express state machine: ...:express:MACHINE:NAME:UNIQUE."""
+    arn = Arn.parse(of_state_machine)
+    machine = arn.resource.removeprefix("stateMachine:")
+    return f"arn:{arn.partition}:states:{arn.region}:{arn.account}:express:{machine}:{name}:{unique}"
+
+
 def map_run_arn(of_execution: str, label: str, run_id: str) -> str:
     """The ARN of a map run started by an execution: ...:mapRun:MACHINE/LABEL:ID."""
     arn = Arn.parse(of_execution)

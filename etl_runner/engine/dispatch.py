@@ -55,7 +55,7 @@ class Dispatcher:
         token = token_text(live.id, task.token)
         with self._lock:
             self._progress[token] = None
-            if task.heartbeat_ms is not None:
+            if task.heartbeat_ms is not None and task.task_token is None:  # else see tokens.py
                 period = task.heartbeat_ms / 1000
                 self._beats[token] = (self._monotonic() + period, period)
         invocation = Invocation(

@@ -5,34 +5,50 @@ one inbox; the thread empties it, decides, commits once, and only then hands out
 """
 
 import random
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Event, Lock, Thread
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from threading import Event, Thread
 from typing import Final
 
 import structlog
 
 from etl_runner.aws import AwsAccess
 from etl_runner.clock import Clock, SystemClock
+from etl_runner.engine.activities import ActivityQueue
+from etl_runner.engine.decided import Turn
 from etl_runner.engine.dispatch import Dispatcher
+from etl_runner.engine.effects import Effects
+from etl_runner.engine.ends import Ends
 from etl_runner.engine.inbox import Inbox, refuse, settle
-from etl_runner.engine.knocks import Item, Knock, LedgerEntry, Started, StartRequest
+from etl_runner.engine.knocks import (
+    ActivityPoll,
+    ActivityTask,
+    Ended,
+    Item,
+    Knock,
+    LedgerEntry,
+    Redriven,
+    RedriveRequest,
+    Started,
+    StartRequest,
+    TokenAnswer,
+    TokenFailure,
+    TokenHeartbeat,
+    TokenSuccess,
+)
 from etl_runner.engine.live import Definitions, Live, LiveCache
 from etl_runner.engine.map_runs import MapRuns
+from etl_runner.engine.recovery import recover
+from etl_runner.engine.starts import Starts
 from etl_runner.engine.timers import Timers
-from etl_runner.engine.turn import Turn, TurnMaker, TurnVoid, breakdown_cause
-from etl_runner.errors import (
-    Conflict,
-    EtlRunnerError,
-    LostExecution,
-    NotFound,
-    StoreError,
-    StoreUnavailable,
-)
-from etl_runner.machine import facts as f
+from etl_runner.engine.tokens import TaskTokens
+from etl_runner.engine.turn import Policy, TurnMaker, TurnVoid, breakdown_cause
+from etl_runner.errors import Conflict, EtlRunnerError, LostExecution, StoreError, StoreUnavailable
 from etl_runner.machine import stimuli as s
-from etl_runner.machine.state import OpenMapRun, OpenTask, Status
+from etl_runner.machine.state import Status
 from etl_runner.store.store import Store
 from etl_runner.tasks.contract import Invoker, Progress
 
@@ -46,8 +62,11 @@ IDLE_S: Final = 0.5
 
 MAX_BACKOFF_S: Final = 5.0
 
-MOST_NAMED: Final = 20
-"""The log line about what goes on after a start names so many executions."""
+POLL_S: Final = 60.0
+"""How long GetActivityTask waits for a task (API reference, "GetActivityTask")."""
+
+DEFAULT_POLICY: Final = Policy()
+_WAKE: Final = s.Wake()
 
 
 class Engine:
@@ -61,16 +80,28 @@ class Engine:
         aws: AwsAccess | None = None,
         clock: Clock | None = None,
         rng: random.Random | None = None,
+        policy: Policy = DEFAULT_POLICY,
     ) -> None:
         self._store = store
         self._invoker = invoker
         self._clock = clock or SystemClock()
         rng = rng or random.SystemRandom()
         definitions = Definitions(store)
-        self._cache = LiveCache(store, definitions)
-        self._maker = TurnMaker(store, self._cache, definitions, self._clock, rng)
-        self._timers = Timers(store)
+        self._cache = cache = LiveCache(store, definitions)
         self._inbox = Inbox()
+        self._timers: Timers[int] = Timers(store.due)
+        self._tokens = TaskTokens(store, cache, self._inbox.put)
+        self._polls = ActivityQueue(store, cache, self._inbox.put)
+        self._maker = TurnMaker(
+            store,
+            cache,
+            starts=Starts(store, cache, definitions, rng, policy.limits),
+            tokens=self._tokens,
+            polls=self._polls,
+            clock=self._clock,
+            rng=rng,
+            policy=policy,
+        )
         self._waiting: deque[Item] = deque()
         self._dispatcher = Dispatcher(invoker, self._inbox.put)
         self._workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="engine-io")
@@ -81,14 +112,19 @@ class Engine:
             workers=self._workers,
             rng=rng,
         )
-        self._ends: defaultdict[int, list[Future[Status]]] = defaultdict(list)
-        self._ends_lock = Lock()
+        self._effects = Effects(
+            maker=self._maker,
+            tokens=self._tokens,
+            polls=self._polls,
+            map_runs=self._map_runs,
+            dispatcher=self._dispatcher,
+            knock=self._inbox.put,
+        )
+        self._ends = Ends(store, cache)
         self._stopping = Event()
-        self._parked = False
         self._trouble: str | None = None
         self._thread = Thread(target=self._run, name="engine", daemon=True)
         self.turns = 0
-        self.transitions = 0
 
     # --- doors --------------------------------------------------------------------------------------------
 
@@ -102,7 +138,7 @@ class Engine:
 
         What does not finish in time stays open in the store and is handed out again at the next start.
         """
-        self._parked = True
+        self._effects.parked = True
         self._map_runs.stop()
         self._invoker.close(grace_s)
         self._workers.shutdown(wait=True, cancel_futures=True)
@@ -110,11 +146,19 @@ class Engine:
         self._inbox.wake()
         if self._thread.ident is not None:
             self._thread.join(timeout=grace_s + 10)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Tell all who still wait for something that it will not come from this process."""
+        for poll in self._polls.release():
+            settle(poll.done, None)
+        self._tokens.release()
         self._inbox.close()
-        with self._ends_lock:
-            for futures in self._ends.values():
-                for future in futures:
-                    future.cancel()
+        self._ends.cancel()
+        stopped = StoreUnavailable("etl-runner is stopping; what was asked for did not come to its end")
+        for live in list(self._cache):
+            if live.request is not None:
+                _fail(live.request.ended, stopped)
 
     def start(self, request: StartRequest) -> Future[Started]:
         """Ask for an execution; the future is resolved once it is on the disk.
@@ -122,6 +166,49 @@ class Engine:
         It fails with Conflict when the name is taken by another input, or with what the definition's start
         state raised.
         """
+        self._inbox.put(request)
+        return request.done
+
+    def start_sync(self, request: StartRequest) -> Future[Ended]:
+        """Run an Express execution and wait for its end; a crash on the way ends it without a trace.
+
+        The future fails as that of `start` does, and with StoreUnavailable when the engine stops first.
+        """
+        assert request.express, "only Express executions are waited for so"
+        assert request.sync, "only Express executions are waited for so"
+        request.done.add_done_callback(partial(_pass_failure, request.ended))
+        self._inbox.put(request)
+        return request.ended
+
+    def answer_task(
+        self, task_token: str, answer: TokenSuccess | TokenFailure | TokenHeartbeat
+    ) -> Future[None]:
+        """Tell what became of a task by its token (SendTaskSuccess, SendTaskFailure, SendTaskHeartbeat).
+
+        The future is resolved after the commit; it fails with InvalidTaskToken or ClosedTaskToken.
+        """
+        told = TokenAnswer(task_token=task_token, answer=answer)
+        self._inbox.put(told)
+        return told.done
+
+    def poll_activity(
+        self, activity_arn: str, worker: str | None = None, *, timeout_s: float = POLL_S
+    ) -> Future[ActivityTask | None]:
+        """Ask for the oldest task of an activity, waiting for one; None when none came in time.
+
+        Cancel the future when the worker has gone. Whether the activity exists is for the caller to see.
+        """
+        until_ms = self._clock.now_ms() + int(timeout_s * 1000)
+        poll = ActivityPoll(activity_arn=activity_arn, worker=worker, until_ms=until_ms)
+        self._inbox.put(poll)
+        return poll.done
+
+    def redrive(self, execution_id: int, client_token: str | None = None) -> Future[Redriven]:
+        """Let an execution that ended without success go on.
+
+        The future is resolved after the commit. It fails with NotRedrivable (redrive.py) or NotFound.
+        """
+        request = RedriveRequest(execution_id=execution_id, client_token=client_token)
         self._inbox.put(request)
         return request.done
 
@@ -142,23 +229,16 @@ class Engine:
 
         Raises NotFound and StoreUnavailable.
         """
-        future: Future[Status] = Future()
-        with self._ends_lock:
-            self._ends[execution_id].append(future)
-        if self._cache.peek(execution_id) is not None:
-            return future  # it leaves the memory before its end is told, so this end is still to be told
-        row = self._store.execution(execution_id)
-        if row is None:
-            with self._ends_lock:
-                self._ends.pop(execution_id, None)
-            raise NotFound(f"there is no execution with the number {execution_id}")
-        if row.status != Status.RUNNING:
-            self._resolve_end(execution_id, Status(row.status))
-        return future
+        return self._ends.when(execution_id)
 
     def progress_of(self, execution_arn: str) -> list[Progress]:
         """What the running tasks of an execution last said of their progress."""
         return self._dispatcher.progress_of(execution_arn)
+
+    @property
+    def transitions(self) -> int:
+        """How many states have been entered since the start."""
+        return self._effects.transitions
 
     @property
     def trouble(self) -> str | None:
@@ -168,34 +248,14 @@ class Engine:
     # --- the thread ---------------------------------------------------------------------------------------
 
     def _recover(self) -> None:
-        orphans = self._store.orphans()
-        passed_over = set(orphans)
-        count, executions = 0, list[str]()
-        for execution_id in self._store.open_working():
-            live = None if execution_id in passed_over else self._cache.get(execution_id)
-            if live is not None and (handed_out := self._resume(live)):
-                count += handed_out
-                executions.append(live.arn)
-        for execution_id in orphans:
-            self._inbox.put(Knock(execution_id=execution_id, stimulus=s.Stop(error="States.MapRunStopped")))
-        if count:
-            _log.info(
-                "handed out again what was open",
-                tasks=count,
-                executions=executions[:MOST_NAMED],
-                and_more=max(0, len(executions) - MOST_NAMED),
-            )
-
-    def _resume(self, live: Live) -> int:
-        count, now_ms = 0, self._clock.now_ms()
-        for frame, work in live.machine.open_work():
-            if isinstance(work, OpenMapRun):
-                self._map_runs.begin_soon(live.id)
-            elif live.holds(frame) and (work.deadline_ms is None or work.deadline_ms > now_ms):
-                # One whose time ran out meanwhile is not begun again: the first turn finds it timed out.
-                self._dispatcher.hand_out(live, frame, work)
-                count += 1
-        return count
+        recover(
+            self._store,
+            self._cache,
+            dispatcher=self._dispatcher,
+            map_runs=self._map_runs,
+            knock=self._inbox.put,
+            now_ms=self._clock.now_ms(),
+        )
 
     def _run(self) -> None:
         backoff = 0.0
@@ -221,14 +281,20 @@ class Engine:
         if not waiting:
             waiting.extend(self._inbox.collect(timeout_s, MAX_TURN))
             waiting.extend(self._dispatcher.lost_heartbeats())
-            waiting.extend(self._timers.due(self._clock.now_ms()))
+            waiting.extend(self._due(self._clock.now_ms()))
         self._turn(waiting)
         self._at_ease()
+
+    def _due(self, now_ms: int) -> list[Item]:
+        for poll in self._polls.expired(now_ms):
+            settle(poll.done, None)
+        wakes = [Knock(execution_id=each, stimulus=_WAKE) for each in self._timers.due(now_ms)]
+        return [*wakes, *self._tokens.due(now_ms)]
 
     def _patience(self) -> float:
         if self._stopping.is_set():
             return 0.0
-        soonest = self._timers.next_due_ms()
+        soonest = min(self._timers.next_due_ms(), self._tokens.next_due_ms())
         return min(IDLE_S, max(0.0, (soonest - self._clock.now_ms()) / 1000))
 
     def _at_ease(self) -> None:
@@ -249,7 +315,7 @@ class Engine:
         What is settled leaves `items`, so that a store that fails half way does not see it a second time.
         """
         try:
-            turn = self._commit(items, refill=not self._parked)
+            turn = self._commit(items, refill=not self._effects.parked)
         except StoreUnavailable:
             raise
         except (TurnVoid, Conflict, LostExecution):
@@ -307,92 +373,83 @@ class Engine:
                 self._map_runs.look(run_id)
             if refill:
                 self._map_runs.refill(turn, self._maker)
-            self._register_map_runs(turn)
+            self._effects.register(turn)
             self._maker.seal(turn)
             if not turn.unit.is_empty():
                 self._store.commit(turn.unit)
         except BaseException:
-            for execution_id in turn.touched:
-                self._cache.drop(execution_id)
+            for live in turn.touched.values():
+                self._cache.undo(live)
             self._map_runs.void(turn.touched)
             raise
         return turn
-
-    def _register_map_runs(self, turn: Turn) -> None:
-        """The rows of map runs go with the facts that open and close them."""
-        for live in turn.touched.values():
-            for fact in live.fresh:
-                match fact:
-                    case f.MapRunStarted(token=token, plan=plan):
-                        live.map_tokens.add(token)
-                        self._map_runs.register(turn, self._maker, live, token, plan)
-                    case f.MapRunSucceeded(token=token):
-                        self._map_runs.close(turn, live, token, "SUCCEEDED")
-                    case f.MapRunFailed(token=token):
-                        self._map_runs.close(turn, live, token, "FAILED")
-                    case f.TokenRevoked(token=token) if token in live.map_tokens:
-                        self._map_runs.close(turn, live, token, "ABORTED")
-                    case _:
-                        pass
 
     def _after(self, turn: Turn) -> None:
         """It is on the disk: hand out, take back, answer."""
         self.turns += 1
         self._map_runs.committed()
+        self._tokens.committed(turn.tokens)
+        self._polls.committed(turn.polls)
         for request, started in turn.started:
             settle(request.done, started)
         for live in turn.touched.values():
-            fresh, live.fresh = live.fresh, []
-            live.new = False
-            try:
-                self._effects(live, fresh)
-            except Exception:  # noqa: BLE001 -- must not keep the others from their effects
-                _log.exception("what follows from facts could not be done", execution=live.arn)
-            self._timers.set(live.id, live.kept_wake_ms)
-            if live.machine.status is not Status.RUNNING:
-                self._ended(live)
-        for request, error in turn.refused:
-            refuse(request, error)
-        for knock, led_to_facts in turn.answers:
-            settle(knock.done, led_to_facts)
-        for entry in turn.entries:
-            settle(entry.done, value=True)
+            self._after_one(turn, live)
+        for item, error in turn.refused:
+            refuse(item, error)
+        for done, result in turn.results:
+            settle(done, result)
+        for poll, task in turn.polls.served:
+            settle(poll.done, task)
         self._cache.trim()
 
-    def _effects(self, live: Live, fresh: Sequence[f.Fact]) -> None:
-        machine = live.machine
-        for fact in fresh:
-            match fact:
-                case f.TaskScheduled(token=token):
-                    frame_id = machine.tokens.get(token)
-                    if frame_id is None or self._parked:
-                        continue  # closed again in the same turn, or left for the next start
-                    frame = machine.frames[frame_id]
-                    assert isinstance(frame.open, OpenTask)
-                    self._dispatcher.hand_out(live, frame, frame.open)
-                case f.MapRunStarted():
-                    self._map_runs.begin_soon(live.id)
-                case f.TokenRevoked(token=token) if token in live.map_tokens:
-                    live.map_tokens.discard(token)
-                    self._map_runs.cancel(live.id, token)
-                case f.TokenRevoked(token=token) | f.TaskTimedOut(token=token):
-                    self._dispatcher.take_back(live.id, token)
-                case f.MapRunSucceeded(token=token) | f.MapRunFailed(token=token):
-                    live.map_tokens.discard(token)
-                    self._map_runs.forget_closed(live.id, token)
-                case f.StateEntered():
-                    self.transitions += 1
-                case _:
-                    pass
+    def _after_one(self, turn: Turn, live: Live) -> None:
+        fresh, live.fresh = live.fresh, []
+        live.new = False
+        if live.volatile:
+            live.pages.append((turn.now_ms, fresh))
+        else:
+            live.request = None
+        try:
+            self._effects.follow(live, fresh)
+        except Exception:  # noqa: BLE001 -- must not keep the others from their effects
+            _log.exception("what follows from facts could not be done", execution=live.arn)
+        if live.volatile and live.kept_wake_ms is not None:
+            self._timers.hold(live.id, live.kept_wake_ms)
+        else:
+            self._timers.set(live.id, live.kept_wake_ms)
+        if live.machine.status is not Status.RUNNING:
+            self._ended(live, turn.now_ms)
 
-    def _ended(self, live: Live) -> None:
+    def _ended(self, live: Live, now_ms: int) -> None:
         self._cache.drop(live.id)
         if live.map_run_id is not None:
             self._map_runs.child_ended(live)
-        self._resolve_end(live.id, live.machine.status)
+        if live.request is not None:
+            settle(live.request.ended, _how_it_ended(live, now_ms))
+        self._ends.tell(live.id, live.machine.status)
 
-    def _resolve_end(self, execution_id: int, status: Status) -> None:
-        with self._ends_lock:
-            futures = self._ends.pop(execution_id, [])
-        for future in futures:
-            settle(future, status)
+
+def _pass_failure(to: Future[Ended], done: Future[Started]) -> None:
+    error = None if done.cancelled() else done.exception()
+    if error is not None:
+        _fail(to, error)
+
+
+def _fail(future: Future[Ended], error: BaseException) -> None:
+    with suppress(InvalidStateError):
+        future.set_exception(error)
+
+
+def _how_it_ended(live: Live, now_ms: int) -> Ended:
+    machine = live.machine
+    return Ended(
+        execution_id=live.id,
+        arn=live.arn,
+        name=live.name,
+        status=machine.status,
+        started_ms=machine.started_ms,
+        stopped_ms=now_ms,
+        output=machine.output,
+        error=machine.error,
+        cause=machine.cause,
+    )

@@ -2,22 +2,28 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
 
 from etl_runner.asl import model
 from etl_runner.asl.parse import parse_definition
+from etl_runner.engine.knocks import StartRequest
 from etl_runner.errors import StoreUnavailable
+from etl_runner.jsontypes import Json, loads
 from etl_runner.machine.facts import Fact, Token
 from etl_runner.machine.state import Frame, Machine, OpenMapRun, OpenTask, Status, fold
+from etl_runner.machine.states.task import is_activity
 from etl_runner.store.store import ExecutionRow, Store
 
 _log = structlog.get_logger("engine")
 
 KEEP: Final = 5_000
 """How many executions that hold no hand-out may stay in memory; the rest are folded again when needed."""
+
+EXPRESS_SECONDS: Final = 300
+"""An Express execution may take five minutes (Step Functions quotas, "Maximum execution time")."""
 
 _JOBS: Final = (".sync", ".sync:2")
 
@@ -27,7 +33,12 @@ class Live:
     """One execution in memory, and what the store last heard of it.
 
     `fresh` are facts not yet committed; `new` says that the execution's own row is not there yet.
-    `map_tokens` are the open tokens that map runs hold.
+    `map_tokens` are the open tokens that map runs hold, `task_tokens` those with a row of their own.
+    `logging` is the logging configuration under which it was started, where that asks for anything.
+    `request` is what an Express one was started by.
+
+    A `volatile` one (Express) is in no table: `pages` is all that is known of it. `acknowledged` says that a
+    row asks for it to be run again after a crash.
     """
 
     id: int
@@ -46,6 +57,12 @@ class Live:
     kept_wake_ms: int | None = None
     fresh: list[Fact] = field(default_factory=list)
     map_tokens: set[Token] = field(default_factory=set)
+    task_tokens: set[Token] = field(default_factory=set)
+    logging: Json = None
+    request: StartRequest | None = None
+    volatile: bool = False
+    acknowledged: bool = False
+    pages: list[tuple[int, list[Fact]]] = field(default_factory=list)
 
     @property
     def working(self) -> bool:
@@ -63,14 +80,26 @@ class Live:
         """Whether the frame's task is an invoker's to work on.
 
         A task that was submitted is its service's, unless it is a job of the `.sync` form: whoever started
-        it looks for its end.
+        it looks for its end. An activity's task is its worker's.
         """
-        if not isinstance(frame.open, OpenTask):
+        work = frame.open
+        if not isinstance(work, OpenTask):
             return False
-        if not frame.open.submitted:
-            return True
+        if work.task_token is None:
+            return not work.submitted
         state = self.definition.scopes[frame.scope].states[frame.state or ""]
-        return isinstance(state, model.TaskState) and state.resource.endswith(_JOBS)
+        assert isinstance(state, model.TaskState)
+        if work.submitted:
+            return state.resource.endswith(_JOBS)
+        return not is_activity(state.resource)
+
+    def undo(self) -> bool:
+        """Be as it was after the last commit. False when nothing of it had been committed."""
+        if self.new or not self.volatile:
+            return False
+        self.machine = fold(self.pages)
+        self.fresh = []
+        return True
 
 
 class Definitions:
@@ -79,13 +108,23 @@ class Definitions:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._parsed: dict[int, model.StateMachine] = {}
+        self._express: dict[int, model.StateMachine] = {}
 
-    def get(self, definition_id: int) -> model.StateMachine:
-        """Give the parsed definition. Raises DefinitionError when this release refuses an older text."""
-        found = self._parsed.get(definition_id)
-        if found is None:
-            text, yaml = self._store.definition_text(definition_id)
-            found = self._parsed[definition_id] = parse_definition(text, yaml=yaml)
+    def get(self, definition_id: int, *, express: bool = False) -> model.StateMachine:
+        """Give the parsed definition, `express` with the bound on the time that such an execution may take.
+
+        Raises DefinitionError when this release refuses an older text.
+        """
+        found = (self._express if express else self._parsed).get(definition_id)
+        if found is not None:
+            return found
+        if express:
+            standard = self.get(definition_id)
+            seconds = min(standard.timeout_seconds or EXPRESS_SECONDS, EXPRESS_SECONDS)
+            found = self._express[definition_id] = replace(standard, timeout_seconds=seconds)
+            return found
+        text, yaml = self._store.definition_text(definition_id)
+        found = self._parsed[definition_id] = parse_definition(text, yaml=yaml)
         return found
 
 
@@ -128,6 +167,11 @@ class LiveCache:
         row = self._store.execution(execution_id)
         if row is None or row.status != Status.RUNNING:
             return None
+        return self.load(row)
+
+    def load(self, row: ExecutionRow) -> Live | None:
+        """Fold an execution, whatever its status; None when that is not possible. Raises StoreUnavailable."""
+        execution_id = row.id
         try:
             live = self._live[execution_id] = self._load(row)
         except StoreUnavailable:
@@ -156,12 +200,25 @@ class LiveCache:
             kept_working=row.working,
             kept_wake_ms=row.wake_at_ms,
             map_tokens={work.token for _, work in machine.open_work() if isinstance(work, OpenMapRun)},
+            task_tokens={
+                work.token
+                for _, work in machine.open_work()
+                if isinstance(work, OpenTask) and work.task_token is not None
+            },
+            logging=None if row.logging is None else loads(row.logging),
         )
+
+    def undo(self, live: Live) -> None:
+        """What a turn decided of an execution was not committed."""
+        if not live.undo():
+            self.drop(live.id)
 
     def trim(self) -> None:
         """Drop those that only wait, oldest first, when there are too many."""
         if len(self._live) <= KEEP:
             return
-        idle = [live.id for live in self._live.values() if not live.kept_working and not live.fresh]
+        idle = [
+            live.id for live in self._live.values() if not (live.kept_working or live.fresh or live.volatile)
+        ]
         for execution_id in idle[: len(self._live) - KEEP]:
             del self._live[execution_id]

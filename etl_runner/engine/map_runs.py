@@ -16,11 +16,12 @@ import structlog
 from etl_runner.arn import child_execution_arn
 from etl_runner.asl import model
 from etl_runner.aws import AwsAccess
+from etl_runner.engine.decided import Turn
 from etl_runner.engine.feeder import Feeder
 from etl_runner.engine.knocks import Item, Knock, MapRunNudge
 from etl_runner.engine.live import Live, LiveCache
 from etl_runner.engine.map_results import gather
-from etl_runner.engine.turn import Turn, TurnMaker
+from etl_runner.engine.turn import TurnMaker
 from etl_runner.errors import StatesError, StoreError, StoreUnavailable
 from etl_runner.jsontypes import Json, dumps_text, loads
 from etl_runner.machine import stimuli as s

@@ -1,60 +1,65 @@
-"""When to wake which execution: the near future in memory, the rest in the store's `wake_at_ms`.
+"""When to look at what again: the near future in memory, the rest in the store.
 
 A million waiting executions cost a row each and no memory: only those due within the horizon are held here.
 """
 
 import heapq
-from typing import Final
-
-from etl_runner.engine.knocks import Knock
-from etl_runner.machine import stimuli as s
-from etl_runner.store.store import Store
+from collections.abc import Callable
+from typing import Any, Final, Generic, TypeVar
 
 HORIZON_MS: Final = 5_000
 BATCH: Final = 10_000
 
+Key = TypeVar("Key", bound=Any)
 
-class Timers:
-    """The wake-ups of the next few seconds."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._heap: list[tuple[int, int]] = []
-        self._wake: dict[int, int] = {}
+class Timers(Generic[Key]):
+    """The moments of the next few seconds: of executions their next wake-up, of task tokens their heartbeat.
+
+    `read` gives `(at_ms, key)` of all that is due up to a moment, soonest first, at most so many.
+    """
+
+    def __init__(self, read: Callable[[int, int], list[tuple[int, Key]]]) -> None:
+        self._from_store = read
+        self._heap: list[tuple[int, Key]] = []
+        self._wake: dict[Key, int] = {}
         self._read_until_ms = 0
 
-    def set(self, execution_id: int, wake_at_ms: int | None) -> None:
-        """Note an execution's next wake-up as it was just committed."""
-        if wake_at_ms is None:
-            self._wake.pop(execution_id, None)
-        elif wake_at_ms > self._read_until_ms:
-            self._wake.pop(execution_id, None)  # the store knows; it is read when the horizon gets there
-        elif self._wake.get(execution_id) != wake_at_ms:
-            self._wake[execution_id] = wake_at_ms
-            heapq.heappush(self._heap, (wake_at_ms, execution_id))
+    def set(self, key: Key, at_ms: int | None) -> None:
+        """Note a moment as it was just committed."""
+        if at_ms is None:
+            self._wake.pop(key, None)
+        elif at_ms > self._read_until_ms:
+            self._wake.pop(key, None)  # the store knows; it is read when the horizon gets there
+        else:
+            self.hold(key, at_ms)
 
-    def due(self, now_ms: int) -> list[Knock]:
-        """Knocks for all that is due, soonest first. Reads the store when the horizon comes near."""
+    def hold(self, key: Key, at_ms: int) -> None:
+        """Note a moment that the store does not know, however far off."""
+        if self._wake.get(key) != at_ms:
+            self._wake[key] = at_ms
+            heapq.heappush(self._heap, (at_ms, key))
+
+    def due(self, now_ms: int) -> list[Key]:
+        """All that is due, soonest first. Reads the store when the horizon comes near."""
         if now_ms + HORIZON_MS // 2 >= self._read_until_ms:
             self._read(now_ms)
-        knocks: list[Knock] = []
+        found: list[Key] = []
         while self._heap and self._heap[0][0] <= now_ms:
-            wake_at_ms, execution_id = heapq.heappop(self._heap)
-            if self._wake.get(execution_id) == wake_at_ms:
-                del self._wake[execution_id]
-                knocks.append(Knock(execution_id=execution_id, stimulus=s.Wake()))
-        return knocks
+            at_ms, key = heapq.heappop(self._heap)
+            if self._wake.get(key) == at_ms:
+                del self._wake[key]
+                found.append(key)
+        return found
 
     def next_due_ms(self) -> int:
-        """When to look again: the soonest wake-up, or when the horizon has to be read on."""
+        """When to look again: the soonest moment, or when the horizon has to be read on."""
         look = max(0, self._read_until_ms - HORIZON_MS // 2)
         return min(look, self._heap[0][0]) if self._heap else look
 
     def _read(self, now_ms: int) -> None:
         until = now_ms + HORIZON_MS
-        rows = self._store.due(until, BATCH)
+        rows = self._from_store(until, BATCH)
         self._read_until_ms = until if len(rows) < BATCH else rows[-1][0]
-        for wake_at_ms, execution_id in rows:
-            if self._wake.get(execution_id) != wake_at_ms:
-                self._wake[execution_id] = wake_at_ms
-                heapq.heappush(self._heap, (wake_at_ms, execution_id))
+        for at_ms, key in rows:
+            self.hold(key, at_ms)

@@ -4,27 +4,40 @@ Group commit is what makes durability cheap: one fsync carries every execution t
 Nothing leaves a turn (no task, no answer to a caller) before its commit has returned.
 """
 
-import hashlib
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
 
 import structlog
 
-from etl_runner.arn import execution_arn
 from etl_runner.clock import Clock
-from etl_runner.engine.ids import IdSource
-from etl_runner.engine.knocks import Item, Knock, LedgerEntry, MapRunNudge, Started, StartRequest
-from etl_runner.engine.live import Definitions, Live, LiveCache
-from etl_runner.errors import Conflict, StoreError
-from etl_runner.jsontypes import Json, dumps_canonical
+from etl_runner.engine.activities import ActivityQueue
+from etl_runner.engine.decided import Turn
+from etl_runner.engine.knocks import (
+    ActivityPoll,
+    Item,
+    Knock,
+    LedgerEntry,
+    MapRunNudge,
+    RedriveRequest,
+    StartRequest,
+    TokenAnswer,
+    Told,
+)
+from etl_runner.engine.live import Live, LiveCache
+from etl_runner.engine.redrive import redrive
+from etl_runner.engine.starts import Starts, express_row
+from etl_runner.engine.tokens import TaskTokens
+from etl_runner.jsontypes import dumps_text
 from etl_runner.machine import facts as f
 from etl_runner.machine import stimuli as s
 from etl_runner.machine.codec import FORMAT, encode_page
-from etl_runner.machine.decide import decide, start
+from etl_runner.machine.decide import decide
+from etl_runner.machine.limits import AWS, Limits
 from etl_runner.machine.state import Status, fold
-from etl_runner.store.store import ExecutionRow, Store
+from etl_runner.store.store import Store
 from etl_runner.store.unit import Row, Unit
 
 _log = structlog.get_logger("engine")
@@ -36,41 +49,52 @@ class TurnVoid(Exception):  # noqa: N818 -- not an error of anyone's: the turn i
     """What this turn has decided must be thrown away."""
 
 
-@dataclass(slots=True)
-class Turn:
-    """What one turn has decided: the unit to commit, and what follows once it is committed."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What an installation decides: the bounds of an execution, and whether EventBridge is told of it."""
 
-    now_ms: int
-    unit: Unit = field(default_factory=Unit)
-    touched: dict[int, Live] = field(default_factory=dict)
-    started: list[tuple[StartRequest, Started]] = field(default_factory=list)
-    answers: list[tuple[Knock, bool]] = field(default_factory=list)
-    entries: list[LedgerEntry] = field(default_factory=list)
-    refused: list[tuple[StartRequest, Exception]] = field(default_factory=list)
-    nudged: list[int] = field(default_factory=list)
-
-
-def input_hash(value: Json) -> str:
-    """What tells one input from another when a name is used again."""
-    return hashlib.sha256(dumps_canonical(value)).hexdigest()
+    limits: Limits = AWS
+    tell_status: bool = False
 
 
 class TurnMaker:
     """Decides turns. Owned by the engine's thread; nothing here is locked."""
 
     def __init__(
-        self, store: Store, cache: LiveCache, definitions: Definitions, clock: Clock, rng: random.Random
+        self,
+        store: Store,
+        cache: LiveCache,
+        *,
+        starts: Starts,
+        tokens: TaskTokens,
+        polls: ActivityQueue,
+        clock: Clock,
+        rng: random.Random,
+        policy: Policy,
     ) -> None:
         self._store = store
         self._cache = cache
-        self._definitions = definitions
+        self._starts = starts
+        self._tokens = tokens
+        self._polls = polls
         self._clock = clock
         self._rng = rng
-        self._ids = IdSource(rng)
+        self._limits = policy.limits
+        self._tell_status = policy.tell_status
+        self.new_execution = starts.new_execution
+        self._take: dict[type, Callable[[Turn, Any], None]] = {
+            Knock: self._knock,
+            TokenAnswer: self._answer,
+            ActivityPoll: self._poll,
+            RedriveRequest: self._redrive,
+            LedgerEntry: _record,
+            MapRunNudge: lambda turn, nudge: turn.nudged.append(nudge.map_run_id),
+            Told: _forget_told,
+        }
 
     def new_id(self) -> int:
         """An id for an execution or a map run."""
-        return self._ids.next(self._clock.now_ms())
+        return self._starts.ids.next(self._clock.now_ms())
 
     def begin(self) -> Turn:
         """An empty turn, at the present time."""
@@ -80,136 +104,48 @@ class TurnMaker:
         """Decide all items. Raises StoreError when something cannot be loaded; then the turn is void."""
         requests = [item for item in items if isinstance(item, StartRequest)]
         if requests:
-            self._start_all(turn, requests)
+            self._starts.take(turn, requests)
+        answers = [item for item in items if isinstance(item, TokenAnswer)]
+        if answers:
+            self._tokens.look_up(turn, answers)
         for item in items:
-            if isinstance(item, Knock):
-                self._knock(turn, item)
-            elif isinstance(item, LedgerEntry):
-                turn.unit.ticks.extend(item.ticks)
-                turn.unit.event_matches.extend(item.event_matches)
-                turn.unit.schedule_states.extend(item.schedule_states)
-                turn.entries.append(item)
-            elif isinstance(item, MapRunNudge):
-                turn.nudged.append(item.map_run_id)
+            if not isinstance(item, StartRequest):
+                self._take[type(item)](turn, item)
 
-    # --- starting -----------------------------------------------------------------------------------------
+    def _answer(self, turn: Turn, answer: TokenAnswer) -> None:
+        self._tokens.answer(turn, answer, partial(self._decide, turn))
 
-    def _start_all(self, turn: Turn, requests: Sequence[StartRequest]) -> None:
-        """Start executions, each name once: in the store, and within this turn."""
-        names = [(request.state_machine_arn, request.name) for request in requests]
-        known: dict[tuple[str, str], ExecutionRow | Live] = {}
-        for at in range(0, len(names), 200):
-            for row in self._store.executions_by_name(names[at : at + 200]):
-                known[row.state_machine_arn, row.name] = row
-        for request, name in zip(requests, names, strict=True):
-            found = known.get(name)
-            if found is None:
-                try:
-                    known[name] = self._start(turn, request)
-                except StoreError:
-                    raise
-                except Exception as error:  # noqa: BLE001 -- one request's fault must not stop the others
-                    _log.exception("an execution could not be started", name=request.name)
-                    turn.refused.append((request, error))
-                continue
-            self._found(turn, request, found)
+    def _poll(self, turn: Turn, poll: ActivityPoll) -> None:
+        self._polls.take(turn, poll, partial(self._decide, turn))
 
-    def _found(self, turn: Turn, request: StartRequest, found: ExecutionRow | Live) -> None:
-        """The name is taken. The same input is the same request (StartExecution is idempotent so)."""
-        same = found.input_sha256 == input_hash(request.input)
-        if same or request.tick is not None or request.event_match is not None:
-            started_ms = found.machine.started_ms if isinstance(found, Live) else found.started_ms
-            answer = Started(execution_id=found.id, arn=found.arn, started_ms=started_ms, existed=True)
-            self._ledger(turn, request, "exists", found.arn)
-            turn.started.append((request, answer))
-        else:
-            turn.refused.append(
-                (
-                    request,
-                    Conflict(
-                        f"an execution named {request.name!r} of {request.state_machine_name} exists with "
-                        "another input; choose another name"
-                    ),
-                )
-            )
+    def _redrive(self, turn: Turn, request: RedriveRequest) -> None:
+        redrive(turn, request, self._store, self._cache, partial(self._decide, turn))
 
-    def _start(self, turn: Turn, request: StartRequest) -> Live:
-        arn = execution_arn(request.state_machine_arn, request.name)
-        live = self.new_execution(
-            turn,
-            s.Start(
-                execution_arn=arn,
-                name=request.name,
-                state_machine_arn=request.state_machine_arn,
-                state_machine_name=request.state_machine_name,
-                input=request.input,
-                role_arn=request.role_arn,
-            ),
-            definition_id=request.definition_id,
-            origin=request.origin,
-        )
-        self._ledger(turn, request, "started", arn)
-        turn.started.append((request, Started(execution_id=live.id, arn=arn, started_ms=turn.now_ms)))
-        return live
-
-    def new_execution(
-        self,
-        turn: Turn,
-        stimulus: s.Start,
-        *,
-        definition_id: int,
-        origin: str,
-        map_run_id: int | None = None,
-    ) -> Live:
-        """Make an execution, its first facts decided, its row to be written with this turn."""
-        definition = self._definitions.get(definition_id)
-        machine, facts = start(definition, stimulus, turn.now_ms, self._rng)
-        live = Live(
-            id=self.new_id(),
-            arn=stimulus.execution_arn,
-            state_machine_arn=stimulus.state_machine_arn,
-            name=stimulus.name,
-            origin=origin,
-            input_sha256=input_hash(stimulus.input),
-            definition_id=definition_id,
-            definition=definition,
-            machine=machine,
-            map_run_id=map_run_id,
-            item_index=stimulus.item_index,
-            new=True,
-            fresh=facts,
-        )
-        self._cache.add(live)
-        turn.touched[live.id] = live
-        return live
-
-    @staticmethod
-    def _ledger(turn: Turn, request: StartRequest, outcome: str, arn: str) -> None:
-        if request.tick is not None:
-            turn.unit.ticks.append({**request.tick, "outcome": outcome, "execution_arn": arn})
-        if request.event_match is not None:
-            turn.unit.event_matches.append({**request.event_match, "outcome": outcome, "execution_arn": arn})
+    def _knock(self, turn: Turn, knock: Knock) -> None:
+        turn.results.append((knock.done, self._decide(turn, knock)))
 
     # --- stimuli ------------------------------------------------------------------------------------------
 
-    def _knock(self, turn: Turn, knock: Knock) -> None:
+    def _decide(self, turn: Turn, knock: Knock) -> bool:
+        """Let a stimulus knock; whether it led to facts."""
         live = self._cache.get(knock.execution_id)
         if live is None:
-            turn.answers.append((knock, False))
-            return
+            return False
         before = len(live.fresh)
         holder = _holder_state(live, knock) if knock.written else ""
         try:
-            facts = decide(live.definition, live.machine, knock.stimulus, turn.now_ms, self._rng)
+            facts = decide(
+                live.definition, live.machine, knock.stimulus, turn.now_ms, self._rng, self._limits
+            )
         except Exception as error:  # noqa: BLE001 -- a fault of ours must end this execution, not the service
             _log.exception("the machine broke down", execution=live.arn)
             facts = self._break_down(turn, live, error)
         live.fresh.extend(facts)
         if facts:
             turn.touched[live.id] = live
-            if knock.written:
+            if knock.written and not live.volatile:
                 _record_written(turn, live, knock, facts, holder)
-        turn.answers.append((knock, len(live.fresh) > before))
+        return len(live.fresh) > before
 
     def _break_down(self, turn: Turn, live: Live, error: Exception) -> list[f.Fact]:
         """Fold the execution afresh (decide left it half changed) and end it with the reason.
@@ -219,40 +155,69 @@ class TurnMaker:
         turn.touched[live.id] = live  # whatever comes of it, this machine is not to be used again as it is
         if live.new or live.fresh:
             raise TurnVoid(f"{live.arn} broke down in the middle of a turn") from error
-        live.machine = fold(self._store.pages(live.id))
+        live.machine = fold(live.pages if live.volatile else self._store.pages(live.id))
         stimulus = s.Breakdown(cause=breakdown_cause(error))
-        return decide(live.definition, live.machine, stimulus, turn.now_ms, self._rng)
+        return decide(live.definition, live.machine, stimulus, turn.now_ms, self._rng, self._limits)
 
     # --- rows ---------------------------------------------------------------------------------------------
 
     def seal(self, turn: Turn) -> None:
         """Turn the touched executions into rows."""
-        unit = turn.unit
+        turn.unit.tokens.extend(turn.tokens.opened.values())
         for live in turn.touched.values():
-            if not live.fresh:
-                continue
-            machine = live.machine
-            unit.pages.append(
-                {
-                    "execution_id": live.id,
-                    "seq": machine.facts - len(live.fresh),
-                    "at_ms": turn.now_ms,
-                    "format": FORMAT,
-                    "data": encode_page(live.fresh),
-                }
+            if live.volatile:
+                _seal_volatile(turn.unit, live)
+            elif live.fresh:
+                self._seal(turn, live)
+
+    def _seal(self, turn: Turn, live: Live) -> None:
+        unit, machine = turn.unit, live.machine
+        ended = machine.status is not Status.RUNNING
+        seq = machine.facts - len(live.fresh)
+        unit.pages.append(
+            {
+                "execution_id": live.id,
+                "seq": seq,
+                "at_ms": turn.now_ms,
+                "format": FORMAT,
+                "data": encode_page(live.fresh),
+            }
+        )
+        redriven = live.id in turn.redriven
+        working, wake = live.working, machine.wake_at_ms()
+        if live.new:
+            unit.executions.append(_execution_row(live, turn.now_ms, working=working, wake_at_ms=wake))
+        elif working != live.kept_working or wake != live.kept_wake_ms or ended or redriven:
+            unit.execution_changes.append(
+                {"b_id": live.id} | _changing(live, turn.now_ms, working=working, wake_at_ms=wake)
             )
-            working, wake = live.working, machine.wake_at_ms()
-            if live.new:
-                unit.executions.append(_execution_row(live, turn.now_ms, working=working, wake_at_ms=wake))
-            elif (
-                working != live.kept_working
-                or wake != live.kept_wake_ms
-                or machine.status is not Status.RUNNING
-            ):
-                unit.execution_changes.append(
-                    {"b_id": live.id} | _changing(live, turn.now_ms, working=working, wake_at_ms=wake)
-                )
-            live.kept_working, live.kept_wake_ms = working, wake
+        live.kept_working, live.kept_wake_ms = working, wake
+        if live.logging is not None or (
+            self._tell_status and live.map_run_id is None and (live.new or ended or redriven)
+        ):
+            unit.outbox.append({"execution_id": live.id, "seq": seq})
+
+
+def _record(turn: Turn, entry: LedgerEntry) -> None:
+    turn.unit.ticks.extend(entry.ticks)
+    turn.unit.event_matches.extend(entry.event_matches)
+    turn.unit.schedule_states.extend(entry.schedule_states)
+    turn.results.append((entry.done, True))
+
+
+def _forget_told(turn: Turn, told: Told) -> None:
+    turn.unit.told.extend({"b_execution_id": of, "b_seq": seq} for of, seq in told.pages)
+
+
+def _seal_volatile(unit: Unit, live: Live) -> None:
+    """An Express execution leaves a row only if it was acknowledged and goes on, and only until it ends."""
+    ended = live.machine.status is not Status.RUNNING
+    live.kept_wake_ms = live.machine.wake_at_ms()
+    if live.acknowledged and ended:
+        unit.express_ends.append({"b_arn": live.arn})
+    elif not (live.acknowledged or ended) and live.request is not None and not live.request.sync:
+        unit.express_starts.append(express_row(live))
+        live.acknowledged = True
 
 
 def breakdown_cause(error: Exception) -> str:
@@ -309,6 +274,7 @@ def _changing(live: Live, now_ms: int, *, working: bool, wake_at_ms: int | None)
 
 
 def _execution_row(live: Live, now_ms: int, *, working: bool, wake_at_ms: int | None) -> Row:
+    request, first = live.request, live.machine.start
     return {
         "id": live.id,
         "arn": live.arn,
@@ -321,4 +287,9 @@ def _execution_row(live: Live, now_ms: int, *, working: bool, wake_at_ms: int | 
         "started_ms": live.machine.started_ms,
         "map_run_id": live.map_run_id,
         "item_index": live.item_index,
+        "state_machine_version_arn": first.state_machine_version_arn,
+        "state_machine_alias_arn": first.state_machine_alias_arn,
+        "trace_header": None if request is None else request.trace_header,
+        "logging": None if live.logging is None else dumps_text(live.logging),
+        "redrive_count": 0,
     } | _changing(live, now_ms, working=working, wake_at_ms=wake_at_ms)

@@ -289,7 +289,7 @@ def test_open_tasks_are_handed_out_again_with_the_same_key(world: World) -> None
 def test_the_log_names_the_executions_whose_tasks_are_handed_out_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "MOST_NAMED", 2)
+    monkeypatch.setattr(recovery, "MOST_NAMED", 2)
     world.script.default = never
     machine = world.define(single(TASK))
     runs = [world.start(machine) for _ in range(3)]

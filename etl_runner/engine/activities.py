@@ -1,0 +1,106 @@
+"""Activities: workers ask for tasks and wait for them, tasks wait for workers; each goes to one worker.
+
+The tasks stand in the store (task_token rows), oldest first; the workers that wait stand here, without a
+thread each. A worker has its task once ActivityFetch is committed, and not before.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Callable
+from typing import Final
+
+from etl_runner.engine.decided import PollChanges, Turn
+from etl_runner.engine.knocks import ActivityPoll, ActivityTask, Item, Knock
+from etl_runner.engine.live import LiveCache
+from etl_runner.jsontypes import dumps_text
+from etl_runner.machine import stimuli as s
+from etl_runner.machine.state import OpenTask
+from etl_runner.store.activities import Activities
+from etl_runner.store.store import Store
+from etl_runner.store.tokens import TokenReads, TokenRow
+
+BATCH: Final = 500
+"""As many as a turn has polls: one more read would be for nothing."""
+
+
+class ActivityQueue:
+    """The workers that wait. Owned by the engine's thread."""
+
+    def __init__(self, store: Store, cache: LiveCache, knock: Callable[[Item], None]) -> None:
+        self._reads = TokenReads(store)
+        self._registry = Activities(store)
+        self._cache = cache
+        self._knock = knock
+        self._waiting: defaultdict[str, deque[ActivityPoll]] = defaultdict(deque)
+
+    def exists(self, activity_arn: str) -> bool:
+        """Whether an activity is registered. Raises StoreUnavailable."""
+        return self._registry.get(activity_arn) is not None
+
+    def take(self, turn: Turn, poll: ActivityPoll, decide: Callable[[Knock], bool]) -> None:
+        """Give a worker the oldest task of its activity, or let it wait. Raises StoreUnavailable."""
+        polls = turn.polls
+        arn = poll.activity_arn
+        if arn not in polls.offered:
+            polls.offered[arn] = deque(self._reads.waiting(arn, BATCH))
+        offered = polls.offered[arn]
+        while offered:
+            if not poll.claim():
+                return
+            row = offered.popleft()
+            task = self._fetch(row, poll, decide)
+            if task is not None:
+                polls.served.append((poll, task))
+                return
+        polls.unserved.append(poll)
+
+    def _fetch(
+        self, row: TokenRow, poll: ActivityPoll, decide: Callable[[Knock], bool]
+    ) -> ActivityTask | None:
+        live = self._cache.get(row.execution_id)
+        frame_id = None if live is None else live.machine.tokens.get(row.token)
+        if live is None or frame_id is None:
+            return None
+        work = live.machine.frames[frame_id].open
+        assert isinstance(work, OpenTask)
+        task = ActivityTask(task_token=row.text, input=dumps_text(work.arguments))
+        fetch = s.ActivityFetch(token=row.token, worker=poll.worker)
+        return task if decide(Knock(execution_id=row.execution_id, stimulus=fetch)) else None
+
+    # --- after the commit ---------------------------------------------------------------------------------
+
+    def committed(self, changes: PollChanges) -> None:
+        """What a turn decided is on the disk: those who got nothing wait from now on."""
+        for poll in changes.unserved:
+            self._waiting[poll.activity_arn].append(poll)
+
+    def offer(self, activity_arn: str) -> None:
+        """A task has come: the worker that has waited longest asks again."""
+        waiting = self._waiting.get(activity_arn)
+        while waiting:
+            poll = waiting.popleft()
+            if not poll.done.cancelled():
+                self._knock(poll)
+                break
+        if waiting is not None and not waiting:
+            del self._waiting[activity_arn]
+
+    # --- time ---------------------------------------------------------------------------------------------
+
+    def expired(self, now_ms: int) -> list[ActivityPoll]:
+        """The polls whose time is up, or whose worker has gone; they wait no longer."""
+        gone: list[ActivityPoll] = []
+        for arn, waiting in list(self._waiting.items()):
+            stay = deque[ActivityPoll]()
+            for poll in waiting:
+                (gone if poll.until_ms <= now_ms or poll.done.cancelled() else stay).append(poll)
+            if stay:
+                self._waiting[arn] = stay
+            else:
+                del self._waiting[arn]
+        return gone
+
+    def release(self) -> list[ActivityPoll]:
+        """The engine ends: all polls, so that those who wait are told."""
+        gone = [poll for waiting in self._waiting.values() for poll in waiting]
+        self._waiting.clear()
+        return gone
