@@ -1,6 +1,6 @@
 """Random small machines: names are unique, ends are near, and most states do what they say.
 
-Each state is written in JSONPath or in JSONata, as the dice fall. Some expressions fail when they are evaluated.
+Each state is written in JSONPath or in JSONata, as the dice fall. Some expressions fail when evaluated.
 """
 
 import random
