@@ -50,7 +50,7 @@ class World:
                     aws_access_key_id=account,
                     aws_secret_access_key="secret",
                     config=Config(
-                        retries={"total_max_attempts": 1},
+                        retries={"total_max_attempts": 2},  # with 1 botocore adds to what errors say
                         read_timeout=90,
                         max_pool_connections=40,
                         inject_host_prefix=False,
