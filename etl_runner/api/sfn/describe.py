@@ -1,21 +1,14 @@
 """What DescribeExecution, ListExecutions and RedriveExecution say of an execution."""
 
-from typing import Final
-
 from etl_runner.api.sfn.arns import read_arn
 from etl_runner.api.sfn.call import Reply
 from etl_runner.api.sfn.errors import AwsError
 from etl_runner.api.sfn.histories import Histories
+from etl_runner.engine.redrive import redrive_status
 from etl_runner.jsontypes import Json, dumps_text
 from etl_runner.machine.facts import ExecutionStarted
 from etl_runner.machine.state import Status
 from etl_runner.store.reads import ExecutionSummary, MapRunSummary, Reads
-
-REDRIVABLE_MS: Final = 14 * 86_400_000
-"""So long after its end an execution can be redriven."""
-
-OPEN_MS: Final = 365 * 86_400_000
-"""So long an execution may be open."""
 
 
 def does_not_exist(arn: str) -> AwsError:
@@ -97,23 +90,16 @@ def output_text(row: ExecutionSummary, histories: Histories) -> str:
     return text
 
 
-def period_exceeded(row: ExecutionSummary, now_ms: int) -> str | None:
-    """Why it is too late to redrive an execution, in AWS's words; None while it is not."""
-    if row.stopped_ms is not None and now_ms - row.stopped_ms > REDRIVABLE_MS:
-        return "Execution redrivable period exceeded"
-    if now_ms - row.started_ms > OPEN_MS:
-        return "Execution has exceeded the max execution time"
-    return None
-
-
 def _redrive_status(row: ExecutionSummary, histories: Histories, now_ms: int) -> Reply:
-    if row.status in {Status.RUNNING, Status.SUCCEEDED}:
-        reason: str | None = f"Execution is {row.status} and cannot be redriven"  # nothing need be folded
-    else:
-        reason = period_exceeded(row, now_ms) or histories.redrive_refusal(row)
-    if reason is not None:
-        return {"redriveStatus": "NOT_REDRIVABLE", "redriveStatusReason": reason}
-    return {"redriveStatus": "REDRIVABLE" if row.map_run_id is None else "REDRIVABLE_BY_MAP_RUN"}
+    by_map_run = row.map_run_id is not None
+    status, reason = redrive_status(
+        row.status, row.stopped_ms, row.redrive_count, now_ms, by_map_run=by_map_run
+    )
+    if reason is None:
+        reason = histories.redrive_refusal(row)
+    if reason is None:
+        return {"redriveStatus": status}
+    return {"redriveStatus": "NOT_REDRIVABLE", "redriveStatusReason": reason}
 
 
 def seconds(at_ms: int | None) -> float | None:

@@ -1,0 +1,86 @@
+"""Executions that tasks start in this very service: `states:startExecution` without the network."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+
+from etl_runner.api.rooms import Rooms
+from etl_runner.api.sfn.describe import described, find_execution
+from etl_runner.api.sfn.errors import AwsError
+from etl_runner.api.sfn.starting import find_target, start_request
+from etl_runner.engine.knocks import ExecutionExists, Started
+from etl_runner.jsontypes import Json
+from etl_runner.store.reads import Reads
+from etl_runner.tasks.nested import NestedRefused, NestedStarted
+
+
+class Nested:
+    """The door of tasks/nested.py, over the rooms of one service. For any thread."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self._reads = Reads(rooms.store)
+
+    def knows(self, state_machine_arn: str) -> bool:
+        """Whether a state machine, version or alias of this ARN is one of this service's."""
+        return self._rooms.state_machines.resolve(state_machine_arn) is not None
+
+    def start(
+        self, *, state_machine_arn: str, name: str, input_text: str, origin: str
+    ) -> Future[NestedStarted]:
+        """Start an execution, or find the one that this `origin` started. Raises NestedRefused."""
+        with _told():
+            request = start_request(
+                find_target(self._rooms, state_machine_arn),
+                name=name,
+                input_text=input_text,
+                origin=origin,
+                reuse="origin",
+            )
+        answer: Future[NestedStarted] = Future()
+        self._rooms.engine.start(request).add_done_callback(lambda done: _pass_on(done, answer))
+        return answer
+
+    def describe(self, execution_arn: str) -> dict[str, Json]:
+        """What DescribeExecution answers. Raises NestedRefused."""
+        with _told():
+            row = find_execution(self._reads, execution_arn)
+            map_run_arn = None if row.map_run_id is None else self._reads.map_run_arn(row.map_run_id)
+            now_ms = self._rooms.clock.now_ms()
+            return described(row, self._rooms.histories, now_ms, map_run_arn=map_run_arn)
+
+    def when_ended(self, execution_arn: str) -> Future[object]:
+        """A future that is resolved when an execution ends. Raises NestedRefused."""
+        answer: Future[object] = Future()
+        with _told():
+            row = find_execution(self._reads, execution_arn)
+        self._rooms.engine.when_ended(row.id).add_done_callback(lambda _: answer.set_result(None))
+        return answer
+
+    def stop(self, execution_arn: str, *, error: str | None = None, cause: str | None = None) -> None:
+        """Ask for the end of an execution. Raises NestedRefused."""
+        with _told():
+            row = find_execution(self._reads, execution_arn)
+        self._rooms.engine.stop(row.id, error=error, cause=cause)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except AwsError as refused:
+        raise NestedRefused(refused.code, refused.message) from refused
+
+
+def _pass_on(done: "Future[Started]", answer: "Future[NestedStarted]") -> None:
+    """Tell of a start what the door promises."""
+    error = done.exception() if not done.cancelled() else None
+    if done.cancelled():
+        answer.cancel()
+    elif isinstance(error, ExecutionExists):
+        answer.set_exception(NestedRefused(error.code, str(error)))
+    elif error is not None:
+        answer.set_exception(error)
+    else:
+        started = done.result()
+        answer.set_result(NestedStarted(arn=started.arn, started_ms=started.started_ms))
