@@ -168,12 +168,12 @@ def _caught(
     output: Json
     if is_jsonata(state):
         env = decision.env(frame, frame.data, error_output=shown)
-        variables = assigned(decision, catcher.assign, env)
+        variables = assigned(decision, frame, catcher.assign, env)
         output = shown if catcher.output is None else catcher.output.evaluate(env)
     else:
         variables = UNSET
         if catcher.assign is not None:
-            variables = assigned(decision, catcher.assign, decision.env(frame, shown))
+            variables = assigned(decision, frame, catcher.assign, decision.env(frame, shown))
         output = frame.data if catcher.result_path is None else catcher.result_path.put(frame.data, shown)
     if output is not frame.data:
         check_size(decision, output, frame.state)

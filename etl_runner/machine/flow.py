@@ -44,18 +44,22 @@ def effective_input(decision: Decision, frame: Frame, state: model.StateBase) ->
     return apply_input_path(state.input_path, decision.env(frame, frame.data))
 
 
-def check_size(decision: Decision, output: Json, what: str) -> None:
-    """Raise StatesError States.DataLimitExceeded when `output` is over the payload limit as JSON."""
-    if isinstance(output, str | list | dict) and len(dumps(output)) > decision.limits.payload_bytes:
+def check_size(decision: Decision, data: Json, what: str, did: str = "returned a result") -> None:
+    """Raise StatesError States.DataLimitExceeded when `data` is over the payload limit as JSON.
+
+    `what` is the state or task in AWS's sentence, `did` what it did with the data.
+    """
+    if isinstance(data, str | list | dict) and len(dumps(data)) > decision.limits.payload_bytes:
         raise StatesError(
             DATA_LIMIT,
-            f"The state/task '{what}' returned a result with a size exceeding the maximum number of bytes "
-            "service limit.",
+            f"The state/task '{what}' {did} with a size exceeding the maximum number of bytes service limit.",
         )
 
 
-def assigned(decision: Decision, assign: Payload | None, env: Env) -> dict[str, Json] | UnsetType:
-    """What Assign gives: a value for each variable, all over the values at entry; UNSET for none.
+def assigned(
+    decision: Decision, frame: Frame, assign: Payload | None, env: Env
+) -> dict[str, Json] | UnsetType:
+    """What an Assign of the frame's state gives: a value for each variable; UNSET when there is none.
 
     Raises StatesError when an expression fails, or States.DataLimitExceeded when the values are too large.
     """
@@ -81,22 +85,24 @@ def assigned(decision: Decision, assign: Payload | None, env: Env) -> dict[str, 
             f"The Assign field gives variables with {total} bytes together; it may give at most "
             f"{limits.assign_bytes}.",
         )
-    _check_total(decision, total)
+    _check_total(decision, frame, values, total)
     return values
 
 
-def _check_total(decision: Decision, more: int) -> None:
+def _check_total(decision: Decision, frame: Frame, values: dict[str, Json], more: int) -> None:
     """Hold all variables of the execution to their limit; counted only once so much was ever assigned."""
     most = decision.limits.variables_bytes
     machine = decision.machine
     if machine.assigned_bytes + more <= most:
         return
-    held = sum(len(dumps(frame.variables)) for frame in machine.frames.values() if frame.variables)
-    if held + more > most:
+    total = more
+    for holder in machine.frames.values():
+        replaced = values if holder is frame else {}
+        total += sum(len(dumps(v)) for name, v in (holder.variables or {}).items() if name not in replaced)
+    if total > most:
         raise StatesError(
             DATA_LIMIT,
-            f"The variables of the execution would have {held + more} bytes together; they may have at most "
-            f"{most}.",
+            f"The variables of the execution would have {total} bytes; they may have at most {most} together.",
         )
 
 
@@ -131,7 +137,7 @@ def conclude(
     to: str | None,
 ) -> None:
     """Leave a JSONata state with what its Output gives, or with `default`."""
-    variables = assigned(decision, assign, env)
+    variables = assigned(decision, frame, assign, env)
     leave(decision, frame, default if output is None else output.evaluate(env), to, variables)
 
 
@@ -146,7 +152,7 @@ def pass_on(
     to: str | None,
 ) -> None:
     """Put a result where ResultPath says, take of it what OutputPath says, and leave."""
-    variables = UNSET if assign is None else assigned(decision, assign, decision.env(frame, result))
+    variables = UNSET if assign is None else assigned(decision, frame, assign, decision.env(frame, result))
     output = frame.data if result_path is None else result_path.put(frame.data, result)
     if output_path is not WHOLE:
         output = apply_output_path(output_path, decision.env(frame, output))
@@ -177,7 +183,7 @@ def leave_with(
         leave(decision, frame, data, to)
         return
     env = decision.env(frame, data)
-    variables = assigned(decision, assign, env)
+    variables = assigned(decision, frame, assign, env)
     output = data if state.output_path is WHOLE else apply_output_path(state.output_path, env)
     leave(decision, frame, output, to, variables)
 

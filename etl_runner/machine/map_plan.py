@@ -13,7 +13,7 @@ import hashlib
 import random
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from etl_runner.arn import map_run_arn
@@ -22,6 +22,9 @@ from etl_runner.asl.dataflow import Env, JsonataExpression, PathNotFound, Select
 from etl_runner.asl.rules import MAX_LABEL_LENGTH
 from etl_runner.errors import RUNTIME, QueryEvaluationError, StatesError
 from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json, dumps, dumps_text
+
+STATE_DATA: Final = "STATE_DATA"
+"""Map.Item.Source of an item that comes from the state's own input."""
 
 _BAD_IN_LABEL: Final = re.compile(r"[^A-Za-z0-9._-]")
 _FRACTION: Final = "ToleratedFailurePercentagePath"
@@ -33,10 +36,10 @@ def run_arn(execution_arn: str, plan: Json, token: int) -> str:
     return map_run_arn(execution_arn, plan["label"], str(UUID(bytes=digest[:16], version=4)))
 
 
-def make_plan(
-    state: model.MapState, env: Env, *, items: list[Json] | None, reads: Sequence[str] = ()
-) -> Json:
+def make_plan(state: model.MapState, env: Env, *, items: Json, reads: Sequence[str] = ()) -> Json:
     """Resolve a Distributed Map's fields. `reads` are the variables that its fields read.
+
+    `items` is the array or object in the state's input; None where an ItemReader brings the items.
 
     Raises StatesError for a path that leads nowhere, an expression that fails, or a number out of range.
     """
@@ -147,28 +150,55 @@ def not_a_number(given: object, field: str, found: Json) -> str:
     return f'The {field} field refers to value "{shown}" which is not a valid {kind}: {text}'
 
 
+class MapItem(NamedTuple):
+    """One item: its number, its value, its name where it is a pair of an object, and where it is from."""
+
+    number: int
+    value: Json
+    key: str | None = None
+    source: str = STATE_DATA
+
+
+class Child(NamedTuple):
+    """The input of one child, and how many items are in it."""
+
+    input: Json
+    items: int
+
+
 class _ItemEnv:
     """What ItemSelector sees for one item: the Map state's input, context and variables, and the item."""
 
     __slots__ = ("context", "input", "now_ms", "rng", "states", "variables")
 
-    def __init__(self, plan: Json, index: int, item: Json, rng: random.Random) -> None:
+    def __init__(self, plan: Json, item: MapItem, rng: random.Random) -> None:
         self.input = plan["input"]
         self.variables: dict[str, Json] = plan.get("variables") or {}
         self.states = {"input": plan["input"]}
         self.now_ms: int = plan.get("at_ms", 0)
-        self.context = plan["context"] | {"Map": {"Item": {"Index": index, "Value": item}}}
+        self.context = plan["context"] | {"Map": {"Item": item_context(item)}}
         self.rng = rng
 
 
-def select_item(state: model.MapState, plan: Json, index: int, item: Json, rng: random.Random) -> Json:
+def item_context(item: MapItem) -> dict[str, Json]:
+    """Map.Item of the context object. Source: developer guide, "Context object data for Map states"."""
+    key = {} if item.key is None else {"Key": item.key}
+    return {"Index": item.number, **key, "Value": item.value, "Source": item.source}
+
+
+def default_input(value: Json, key: str | None) -> Json:
+    """What a child gets of an item without ItemSelector: the item itself, of a pair both halves."""
+    return value if key is None else {"Key": key, "Value": value}
+
+
+def select_item(state: model.MapState, plan: Json, item: MapItem, rng: random.Random) -> Json:
     """What becomes of one item on its way to a child. Raises StatesError when ItemSelector fails."""
     if state.item_selector is None:
-        return item
-    return state.item_selector.evaluate(_ItemEnv(plan, index, item, rng))
+        return default_input(item.value, item.key)
+    return state.item_selector.evaluate(_ItemEnv(plan, item, rng))
 
 
-def batched(plan: Json, items: Iterable[Json], *, first: int = 0) -> Iterator[Json]:
+def batched(plan: Json, items: Iterable[Json], *, first: int = 0) -> Iterator[Child]:
     """Put items together into the inputs of children. Source: developer guide, "ItemBatcher".
 
     `first` is the number of the first item. Raises StatesError States.ItemReaderFailed for an item that is
@@ -178,7 +208,7 @@ def batched(plan: Json, items: Iterable[Json], *, first: int = 0) -> Iterator[Js
     if batch is None:
         for number, item in enumerate(items, first):
             _fits(len(dumps(item)), PAYLOAD_LIMIT_BYTES, number)
-            yield item
+            yield Child(item, 1)
         return
     most_items = batch.get("items") or float("inf")
     most_bytes = min(batch.get("bytes") or PAYLOAD_LIMIT_BYTES, PAYLOAD_LIMIT_BYTES)
@@ -190,12 +220,12 @@ def batched(plan: Json, items: Iterable[Json], *, first: int = 0) -> Iterator[Js
         item_bytes = len(dumps(item)) + 1
         _fits(item_bytes, most_bytes, number, frame_bytes)
         if held and (len(held) >= most_items or size + item_bytes > most_bytes):
-            yield {**extra, "Items": held}
+            yield Child({**extra, "Items": held}, len(held))
             held, size = [], frame_bytes
         held.append(item)
         size += item_bytes
     if held:
-        yield {**extra, "Items": held}
+        yield Child({**extra, "Items": held}, len(held))
 
 
 def _fits(item_bytes: int, most_bytes: int, number: int, frame_bytes: int = 0) -> None:
