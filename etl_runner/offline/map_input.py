@@ -5,9 +5,9 @@ from typing import Final
 
 from etl_runner.asl import model
 from etl_runner.asl.dataflow import Env, JsonataExpression, JsonataPayload, PathNotFound, Selector
-from etl_runner.errors import RUNTIME, StatesError
-from etl_runner.jsontypes import Json
-from etl_runner.machine.map_plan import batched, not_a_number
+from etl_runner.errors import RUNTIME, QueryEvaluationError, StatesError
+from etl_runner.jsontypes import Json, dumps_text
+from etl_runner.machine.map_plan import MapItem, batched, item_context, jsonata_number, not_a_number
 from etl_runner.offline.watching import Note, Seen, View
 
 _COUNT: Final = "ToleratedFailureCount"
@@ -59,12 +59,8 @@ class MapInput:
             if state.item_reader is not None and "ItemsPointer" in state.item_reader.config:
                 self._note("afterItemsPointer", found)
             return self._reader_data
-        if state.items is not None:
-            payload = state.items
-            found = payload.evaluate(env, "array") if isinstance(payload, JsonataPayload) else None
-            return self._checked(found, "$.Items", read=False)
         if state.query_language is model.QueryLanguage.JSONATA:
-            return self._checked(env.input, "$", read=state.item_reader is not None)
+            return self._jsonata_items(env)
         try:
             found = state.items_path.evaluate(env)
         except PathNotFound as miss:
@@ -73,6 +69,15 @@ class MapInput:
         if items is not None:
             self._note("afterItemsPath", items)
         return items
+
+    def _jsonata_items(self, env: Env) -> list[Json] | None:
+        payload = self._state.items
+        found = payload.evaluate(env, "array") if isinstance(payload, JsonataPayload) else env.input
+        if isinstance(found, list):
+            return found
+        if self._state.item_reader is not None:
+            return None
+        raise QueryEvaluationError(f"Map state input must be an array but was: {dumps_text(found)}")
 
     def _checked(self, found: Json, path: str, *, read: bool) -> list[Json] | None:
         if isinstance(found, list):
@@ -84,8 +89,10 @@ class MapInput:
     def _shape(self, env: Env, items: list[Json]) -> None:
         state = self._state
         if state.item_selector is not None:
+            distributed = state.mode is model.MapMode.DISTRIBUTED
             items = [
-                state.item_selector.evaluate(_of_item(env, index, item)) for index, item in enumerate(items)
+                state.item_selector.evaluate(_of_item(env, MapItem(index, item), distributed=distributed))
+                for index, item in enumerate(items)
             ]
             self._note("afterItemSelector", items)
         batcher = state.item_batcher
@@ -97,7 +104,7 @@ class MapInput:
                 batch["bytes"] = _number(batcher.max_input_bytes, env, "MaxInputBytesPerBatch")
             if batcher.batch_input is not None:
                 batch["input"] = batcher.batch_input.evaluate(env)
-            self._note("afterItemBatcher", list(batched({"batch": batch}, items)))
+            self._note("afterItemBatcher", [child.input for child in batched({"batch": batch}, items)])
 
     def _numbers(self, env: Env) -> None:
         state = self._state
@@ -109,28 +116,28 @@ class MapInput:
             self._note("toleratedFailurePercentage", percentage)
 
 
-def _of_item(env: Env, index: int, item: Json) -> Env:
+def _of_item(env: Env, item: MapItem, *, distributed: bool) -> Env:
+    shown = item_context(item) if distributed else {"Index": item.number, "Value": item.value}
+
     def with_item(context: Json) -> Json:
-        return {**context, "Map": {"Item": {"Index": index, "Value": item}}}
+        return {**context, "Map": {"Item": shown}}
 
     return Seen(env, context=with_item)
 
 
 def _number(given: float | Selector | JsonataExpression, env: Env, field: str) -> Json:
+    percentage = field == _PERCENTAGE
+    most = 100 if percentage else float("inf")
     if isinstance(given, JsonataExpression):
-        found = given.evaluate(env, "number")
-    elif isinstance(given, Selector):
-        try:
-            found = given.evaluate(env)
-        except PathNotFound as miss:
-            raise StatesError(RUNTIME, f"Invalid path '{given.text}' : {miss}") from miss
-    else:
+        return jsonata_number(given, env, field, least=0, most=most, whole=not percentage)
+    if not isinstance(given, Selector):
         return given
-    kinds = int | float if field == _PERCENTAGE or isinstance(given, JsonataExpression) else int
-    if isinstance(found, bool) or not isinstance(found, kinds):
+    try:
+        found = given.evaluate(env)
+    except PathNotFound as miss:
+        raise StatesError(RUNTIME, f"Invalid path '{given.text}' : {miss}") from miss
+    if isinstance(found, bool) or not isinstance(found, int | float if percentage else int):
         raise StatesError(RUNTIME, not_a_number(given, f"{field}Path", found))
-    if found < 0 or (field == _PERCENTAGE and found > 100):
-        most = " and at most 100" if field == _PERCENTAGE else ""
-        raise StatesError(RUNTIME, f"{field} must be at least 0{most}, but it is {found}.")
-    whole = field != _PERCENTAGE and float(found).is_integer()
-    return int(found) if whole else found
+    if not 0 <= found <= most:
+        raise StatesError(RUNTIME, f"{field} must be between 0 and {most}.")
+    return found
