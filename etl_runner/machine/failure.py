@@ -73,7 +73,7 @@ def fail_state(
             return
         if RUNTIME not in matched:
             _close_group(decision, frame, state, error, cause, unopened=unopened)
-        catcher = next((c for c in state.catch if _matches(c.error_equals, matched)), None)
+        catcher = next((c for c in state.catch if matches(c.error_equals, matched)), None)
         if catcher is not None:
             try:
                 output, variables = _caught(decision, frame, state, catcher, error, cause, absent)
@@ -93,7 +93,7 @@ def fail_state(
     _fail_frame(decision, frame, error, cause, absent)
 
 
-def _matches(error_equals: Sequence[str], names: Sequence[str]) -> bool:
+def matches(error_equals: Sequence[str], names: Sequence[str]) -> bool:
     """Whether Retry's or Catch's ErrorEquals takes an error.
 
     States.Runtime is never taken. States.TaskFailed takes all but timeouts; States.ALL takes the rest.
@@ -118,7 +118,7 @@ def _retried(
     cause: str | None,
 ) -> bool:
     for place, retrier in enumerate(state.retry):
-        if not _matches(retrier.error_equals, names):
+        if not matches(retrier.error_equals, names):
             continue
         count = frame.retries.get(place, 0)
         if count >= retrier.max_attempts:
