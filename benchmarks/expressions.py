@@ -12,7 +12,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from etl_runner.asl.choice import compile_rule
 from etl_runner.asl.dataflow import compile_expression, compile_reference_path, compile_template
+from etl_runner.asl.jsonata import compile_jsonata, compile_jsonata_payload
 from etl_runner.asl.jsonpath import compile_path
+from etl_runner.asl.selector import PlainEnv
 
 DOCUMENT: dict[str, Any] = {
     "a": {"b": {"c": 1}},
@@ -23,8 +25,13 @@ DOCUMENT: dict[str, Any] = {
 
 
 @dataclass
-class Surroundings:
+class Surroundings(PlainEnv):
     """A state's input with nothing around it."""
+
+    @property
+    def states(self) -> dict[str, Any]:
+        """JSONata's `$states`."""
+        return {"input": self.input}
 
     input: Any = field(default_factory=lambda: DOCUMENT)
     context: Any = field(default_factory=lambda: {"Execution": {"Name": "run"}})
@@ -68,6 +75,25 @@ def main() -> None:
         }
     )
     measure("choice    And of NumericGreaterThan and StringMatches", lambda: rule.matches(env))
+    for text in (
+        "$states.input.a.b.c",
+        "$states.input.a.b.c + 1",
+        "'s3://' & $states.input.bucket & '/' & $states.input.key",
+        "$sum($states.input.items.x)",
+        "$count($states.input.items[x > 50])",
+    ):
+        expression = compile_jsonata(text, "Output")
+        measure(f"jsonata   {text}", lambda expression=expression: expression.evaluate(env))  # type: ignore[misc]
+    payload = compile_jsonata_payload(
+        {
+            "Bucket": "{% $states.input.bucket %}",
+            "Key": "{% $states.input.key %}",
+            "Constant": {"a": [1, 2, 3]},
+            "Run": "{% $states.context.Execution.Name %}",
+        },
+        "Arguments",
+    )
+    measure("payload   three ways and a constant", lambda: payload.evaluate(env))
     reference = compile_reference_path("$.a.result")
     measure("put       $.a.result", lambda: reference.put(DOCUMENT, 1))
     measure(
