@@ -21,7 +21,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """One scenario. `lambdas` are (name, behaviour in words)."""
+    """One scenario. `lambdas` are (name, behaviour in words); `month` of the recording is YYYY-MM."""
 
     name: str
     area: str
@@ -31,6 +31,7 @@ class Recording:
     calls: tuple[Call, ...]
     expected: dict[str, Json]
     lenient_paths: tuple[str, ...]
+    month: str
 
 
 def read(path: Path) -> Recording:
@@ -55,6 +56,7 @@ def read(path: Path) -> Recording:
         calls=_named(_wanted(calls, told), told["expected"]),
         expected=told["expected"],
         lenient_paths=tuple(told["lenient_paths"]),
+        month="-".join(reversed(told["recorded"][:10].split("-")[1:])),
     )
 
 

@@ -22,6 +22,8 @@ Json = Any
 
 PATIENCE_S: Final = 75.0
 SETTLED_S: Final = 0.4
+_ENCRYPTION_SHOWN: Final = "2024-08"
+"""Since then AWS shows the encryption of every state machine that it describes; older recordings lack it."""
 _LISTS: Final = {"ListStateMachines", "ListActivities"}
 _NAMED_BY: Final = {
     "CreateBucket": "Bucket",
@@ -96,21 +98,36 @@ class _Script:
                 )
                 self.values["activity_arn"] = f"arn:aws:states:{REGION}:{self.account}:activity:{given}"
             if given[:1] == "<" and "ArnPart" in given:
-                actual = f"machine-{tag}-{_natural(given)}"
+                actual = f"machine-{tag}_{_number(given)}_"
             self.values[given] = actual
             if call.operation == "CreateQueue":
                 url = f"http://{endpoint}/{ACCOUNT}/{actual}"
                 self.queues.append(url)
                 for symbol in ("sqs_queue_url", "<sqs_queue_url>"):
                     self.values.setdefault(symbol, url)
+        for call in self.recording.calls:
+            name = call.parameters.get("name")
+            if call.operation == "StartExecution" and isinstance(name, str) and name[:1] == "<":
+                self.values.setdefault(name, f"execution-{tag}")
+            if call.error.endswith("DoesNotExist"):
+                self._name_the_missing(call)
         for role in ("snf_role_arn", "sfn_role_arn", "<trusted_role_arn>"):
             self.values.setdefault(role, f"arn:aws:iam::{self.account}:role/{role.strip('<>')}")
         self.values.setdefault("<secondary_test_aws_account_id>", self.account)
+
+    def _name_the_missing(self, call: Call) -> None:
+        """An ARN of something that is not there, recorded as a word."""
+        for key, value in call.parameters.items():
+            if key == "stateMachineArn" and re.fullmatch(r"\w+_arn", str(value)):
+                missing = f"arn:aws:states:{REGION}:{self.account}:stateMachine:not-there"
+                self.values.setdefault(value, missing)
 
     # --- calls ----------------------------------------------------------------------------------------------
 
     def _call(self, call: Call) -> None:
         parameters = self._filled(call.parameters)
+        if len(parameters.get("nextToken", "")) > 1 and "xxx" not in parameters["nextToken"]:
+            parameters["nextToken"] = self.answers[-1].get("nextToken", parameters["nextToken"])
         waits = _WAITS.get(call.operation)
         if waits is not None and not call.error and waits(self, call, parameters):
             return
@@ -474,9 +491,9 @@ _WAITS: Final[dict[str, Callable[[_Script, Call, dict[str, Json]], bool]]] = {
 }
 
 
-def _natural(placeholder: str) -> str:
-    """`<ArnPart_10idx>` sorts before `<ArnPart_2idx>` in AWS's lists as in ours, by the number as text."""
-    return re.sub(r"\W|_|idx", "", placeholder).lower()
+def _number(placeholder: str) -> str:
+    """The number in `<ArnPart_10idx>`; recorded names had it between underscores, which lists sort by."""
+    return re.sub(r"\D", "", placeholder)
 
 
 def _told(answer: Json, raised: Exception | None, expected: Json) -> Json:
@@ -551,10 +568,3 @@ def _status_order(message: Json) -> tuple[int, str]:
         else ""
     )
     return (0 if status == "RUNNING" else 1), ""
-
-
-def _page(pages: list[Json], name: str) -> Json:
-    number = re.search(r"page-(\d+)", name)
-    place = int(number[1]) - 1 if number else 0
-    lists = [next(value for value in page.values() if isinstance(value, list)) for page in pages]
-    return lists[place] if place < len(lists) else None
