@@ -102,7 +102,7 @@ def _check_total(decision: Decision, frame: Frame, values: dict[str, Json], more
     if total > most:
         raise StatesError(
             DATA_LIMIT,
-            f"The variables of the execution would have {total} bytes; they may have at most {most} together.",
+            f"The variables of the execution would have {total} bytes; at most {most} are allowed.",
         )
 
 
