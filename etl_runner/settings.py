@@ -47,6 +47,30 @@ class AwsSettings(BaseModel):
     session_token: SecretStr | None = Field(default=None, description="Session token; never shown.")
 
 
+class AccessKeySettings(BaseModel):
+    """One key that callers of AWS's protocol sign with."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(pattern=r"^[A-Za-z0-9]{3,128}$", description="The access key's id.")
+    secret: SecretStr = Field(min_length=8, description="The secret access key; never shown.")
+    account: str | None = Field(
+        default=None, pattern=r"^\d{12}$", description="The account it is of; default: `account`."
+    )
+
+
+class ApiSettings(BaseModel):
+    """Who may call Step Functions' and EventBridge's API here."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    access_keys: list[AccessKeySettings] = Field(
+        default_factory=list,
+        description="Keys that calls of AWS's API are signed with, [{id: ..., secret: ..., account: ...}]; "
+        "without any, calls are not checked, and only this machine may make them.",
+    )
+
+
 class TaskSettings(BaseModel):
     """How many tasks run at once on this node."""
 
@@ -96,6 +120,7 @@ class SettingsFile(BaseModel):
         min_length=1,
         description="Token that every request must bear; needed to listen beyond this machine. Never shown.",
     )
+    api: ApiSettings = Field(default_factory=ApiSettings, description="AWS's API as it is offered here.")
     store: Path = Field(
         default=Path("var/etl-runner.db"), description="The SQLite file with everything that happened."
     )
@@ -275,7 +300,7 @@ def _commented(model: type[BaseModel], prefix: str, indent: str) -> Iterator[str
             yield ""
             continue
         default = field.get_default(call_default_factory=True)
-        shown = json.dumps(default if isinstance(default, dict | int | float | None) else str(default))
+        shown = json.dumps(default if isinstance(default, dict | list | int | float | None) else str(default))
         yield f"#{indent}{'# ' if indent else ' '}{field.description} [{variable}]"
         yield f"#{indent}{name}: {shown}"
         if not indent:

@@ -1,7 +1,8 @@
 """PutEvents as AWS has it, so that any EventBridge client can send events here.
 
 JSON 1.1 protocol: POST / with `X-Amz-Target: AWSEvents.PutEvents`. With a token configured, the client's
-session token must be that token (`aws_session_token` of boto3).
+session token must be that token (`aws_session_token` of boto3), or with access keys configured, the call
+signed with one of them.
 """
 
 import uuid
@@ -13,12 +14,15 @@ from starlette.responses import Response
 
 from etl_runner.api.edge import Refused, blocking, parse_json, read_body
 from etl_runner.api.operations import Operations
+from etl_runner.api.sfn.caller import Callers
+from etl_runner.api.sfn.errors import AwsError
 from etl_runner.errors import EtlRunnerError
 from etl_runner.jsontypes import Json, dumps
 
 _log = structlog.get_logger("http")
 
 TARGET: Final = "AWSEvents.PutEvents"
+SERVICE: Final = "events"
 MOST_ENTRIES: Final = 10
 _JSON_1_1: Final = "application/x-amz-json-1.1"
 
@@ -31,9 +35,14 @@ async def put_events(request: Request) -> Response:
         found = f"{target!r} is not" if target else "without X-Amz-Target nothing is"
         return _error(400, "UnknownOperationException", f"{found} offered at /; there is {TARGET}, and /v1")
     try:
-        body = parse_json(await read_body(request))
+        data = await read_body(request)
+        callers: Callers = request.app.state.callers
+        callers.of(request, data, service=SERVICE, now_ms=operations.rooms.clock.now_ms())
+        body = parse_json(data)
     except Refused as refused:
         return _error(refused.status, "SerializationException", str(refused))
+    except AwsError as error:
+        return _error(error.status, error.code, error.message)
     entries = body.get("Entries") if isinstance(body, dict) else None
     if not isinstance(entries, list) or not 1 <= len(entries) <= MOST_ENTRIES:
         found = f"{len(entries)} of them" if isinstance(entries, list) else "no list"

@@ -30,6 +30,14 @@ MOST_BODY_BYTES: Final = 1_048_576
 DRAINED_BYTES: Final = 8 * MOST_BODY_BYTES
 """So much of a body that is too large is read and dropped, so that its sender gets to read the answer."""
 
+AWS_PATH: Final = "/"
+"""Where AWS's protocol has all its calls."""
+
+_STRANGER: Final = (
+    "from other machines this needs a token, and the service has none: set ETL_RUNNER_API_TOKEN there, or "
+    "make signed calls of AWS's protocol at /"
+)
+
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 """Answered without a token, and then without details."""
 
@@ -122,14 +130,16 @@ def error_response(error: Exception) -> Response:
 
 
 class Gate:
-    """Lets in who bears the token; without a token, only who asks for this machine by its own name.
+    """Lets in who bears the token; without a token, only who asks for this machine by its own name, from it.
 
-    The second rule keeps out web pages that had their name resolved to 127.0.0.1 (DNS rebinding).
+    The name keeps out web pages that had theirs resolved to 127.0.0.1 (DNS rebinding). With `signed`, calls
+    of AWS's protocol pass: their signatures are looked at further in.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None) -> None:
+    def __init__(self, app: ASGIApp, token: str | None, *, signed: bool = False) -> None:
         self._app = app
         self._token = None if token is None else token.encode()
+        self._signed = signed
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -137,7 +147,8 @@ class Gate:
             await self._app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        refused = self._refusal(headers, scope["path"])
+        passes = self._signed and (scope["method"], scope["path"]) == ("POST", AWS_PATH)
+        refused = None if passes else self._refusal(headers, scope)
         if refused is None:
             await self._app(scope, receive, send)
             return
@@ -146,9 +157,13 @@ class Gate:
             response.headers["www-authenticate"] = "Bearer"
         await response(scope, receive, send)
 
-    def _refusal(self, headers: dict[bytes, bytes], path: str) -> Refused | None:
+    def _refusal(self, headers: dict[bytes, bytes], scope: Scope) -> Refused | None:
+        path = scope["path"]
         if self._token is None:
             host = headers.get(b"host", b"").decode("latin-1")
+            if not is_local(scope):
+                # Only where access keys let the service listen to other machines without a token.
+                return None if path in OPEN_PATHS else Refused(401, "Unauthorized", _STRANGER)
             if is_loopback(host):
                 return None
             return Refused(
@@ -178,10 +193,17 @@ def _given(headers: dict[bytes, bytes]) -> bytes:
     return given.strip()
 
 
+def is_local(scope: Scope) -> bool:
+    """Whether a request comes from this machine, as far as the connection tells."""
+    client = scope.get("client")
+    return client is None or is_loopback(client[0])
+
+
 def is_loopback(host: str) -> bool:
     """Whether a Host header names this machine from inside."""
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-    name = name.strip("[]").lower()
+    # Clients of Step Functions put `sync-` before the host of StartSyncExecution and TestState.
+    name = name.strip("[]").lower().removeprefix("sync-")
     try:
         return ipaddress.ip_address(name).is_loopback
     except ValueError:

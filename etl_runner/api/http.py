@@ -22,12 +22,14 @@ from starlette.routing import Route
 
 from etl_runner.api.aws_events import put_events
 from etl_runner.api.edge import (
+    AWS_PATH,
     Gate,
     JsonResponse,
     Refused,
     bears,
     blocking,
     error_response,
+    is_local,
     read_json,
 )
 from etl_runner.api.operations import Operations
@@ -314,7 +316,8 @@ async def show_health(asked: Asked) -> Response:
     """GET /healthz: 200, or 503 when nothing can be committed. Details only for who may see them."""
     health = await blocking(asked.operations.health)
     token: str | None = asked.request.app.state.token
-    shown = token is None or bears(dict(asked.request.scope["headers"]), token.encode())
+    scope = asked.request.scope
+    shown = is_local(scope) if token is None else bears(dict(scope["headers"]), token.encode())
     status = 503 if health["status"] == "unavailable" else 200
     return JsonResponse(health if shown else {"status": health["status"]}, status)
 
@@ -380,18 +383,22 @@ async def _other(_request: Request, error: Exception) -> Response:
 def create_app(
     operations: Operations, *, api_token: str | SecretStr | None = None, callers: Callers | None = None
 ) -> Starlette:
-    """The application over the operations of one service; with a token, all but health asks for it."""
+    """The application over the operations of one service; with a token, all but health asks for it.
+
+    `callers` tells who makes calls of AWS's protocol; with its keys, those are signed.
+    """
+    callers = callers or Callers(account=DEFAULT_ACCOUNT, region=DEFAULT_REGION)
     token = api_token.get_secret_value() if isinstance(api_token, SecretStr) else api_token
     app = Starlette(
         routes=[
             *(Route(path, _endpoint(handler), methods=[method]) for method, path, handler in ROUTES),
-            Route("/", aws_call, methods=["POST"]),
+            Route(AWS_PATH, aws_call, methods=["POST"]),
         ],
-        middleware=[Middleware(Gate, token=token)],
+        middleware=[Middleware(Gate, token=token, signed=callers.signed)],
         exception_handlers={HTTPException: _other},
     )
     app.state.operations = operations
     app.state.token = token
     app.state.ends = Ends()
-    app.state.callers = callers or Callers(account=DEFAULT_ACCOUNT, region=DEFAULT_REGION)
+    app.state.callers = callers
     return app

@@ -14,7 +14,7 @@ from etl_runner.api.edge import Refused, blocking, parse_json, read_body
 from etl_runner.api.operations import Operations
 from etl_runner.api.sfn.actions import actions
 from etl_runner.api.sfn.call import Call, Reply
-from etl_runner.api.sfn.caller import Callers
+from etl_runner.api.sfn.caller import Caller, Callers
 from etl_runner.api.sfn.errors import AwsError
 from etl_runner.api.sfn.model import check
 from etl_runner.errors import StoreError
@@ -23,6 +23,20 @@ from etl_runner.jsontypes import Json, dumps
 _log = structlog.get_logger("http")
 
 PREFIX: Final = "AWSStepFunctions."
+SERVICE: Final = "states"
+_OF_ACCOUNTS: Final = frozenset(
+    {
+        "stateMachineArn",
+        "stateMachineVersionArn",
+        "stateMachineAliasArn",
+        "executionArn",
+        "activityArn",
+        "mapRunArn",
+        "resourceArn",
+    }
+)
+"""Parameters that name what belongs to an account."""
+
 MOST_BODY_BYTES: Final = 8 * 1_048_576
 """A definition may have 1 MiB, and as JSON in JSON each of its characters may take several."""
 
@@ -58,27 +72,45 @@ def _told(broken: Exception, request: Request, request_id: str) -> AwsError:
 
 async def _reply(request: Request, request_id: str) -> Reply:
     operations: Operations = request.app.state.operations
+    rooms = operations.rooms
+    now_ms = rooms.clock.now_ms()
     body = await read_body(request, most=MOST_BODY_BYTES)
     callers: Callers = request.app.state.callers
-    caller = callers.of(request, body)
+    caller = callers.of(request, body, service=SERVICE, now_ms=now_ms)
     name = request.headers.get("x-amz-target", "").removeprefix(PREFIX)
     action = actions().get(name)
     if action is None:
         raise AwsError("UnknownOperationException", f"The operation {name!r} is not offered here.")
-    parameters = parse_json(body) if body else {}
-    rooms = operations.rooms
+    parameters = _checked(name, parse_json(body) if body else {})
+    _check_account(caller, name, parameters)
     call = Call(
-        parameters=_checked(name, parameters),
+        parameters=parameters,
         account=caller.account,
         region=caller.region,
         rooms=rooms,
-        now_ms=rooms.clock.now_ms(),
+        now_ms=now_ms,
         request_id=request_id,
         left=partial(_left, request),
     )
     if inspect.iscoroutinefunction(action):
         return await cast("Callable[[Call], Awaitable[Reply]]", action)(call)
     return await blocking(cast("Callable[[Call], Reply]", action), call)
+
+
+def _check_account(caller: Caller, action: str, parameters: dict[str, Json]) -> None:
+    """A key is for one account: what others have is no business of its bearer. Raises AwsError."""
+    if not caller.key_id:
+        return
+    named = [parameters[name] for name in sorted(_OF_ACCOUNTS & parameters.keys())]
+    named += [each["stateMachineVersionArn"] for each in parameters.get("routingConfiguration", ())]
+    for arn in named:
+        parts = arn.split(":")
+        if len(parts) > 5 and parts[2] == SERVICE and parts[4] != caller.account:
+            raise AwsError(
+                "AccessDeniedException",
+                f"User: arn:aws:iam::{caller.account}:user/{caller.key_id} is not authorized to perform: "
+                f"{SERVICE}:{action} on resource: {arn}",
+            )
 
 
 async def _left(request: Request) -> None:
