@@ -7,17 +7,20 @@ without HTTP (tests and the demo use it); `serve` adds the HTTP edge, signals an
 import errno
 import ipaddress
 import os
+import secrets
 import signal
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from queue import SimpleQueue
 
 import structlog
 
 from etl_runner.api.sfn.histories import Histories
+from etl_runner.api.sfn.nested import Nested, OwnApi
 from etl_runner.clock import Clock, SystemClock
 from etl_runner.config.configuration import Config, FunctionBinding
 from etl_runner.config.load import load_config
@@ -77,6 +80,7 @@ class Service:
         self.workflows = Workflows(self.store, self.clock)
         self.state_machines = StateMachines(self.store, self.workflows, self.clock)
         self.histories = Histories(self.store, self.state_machines.parsed)
+        self.services.use_nested(Nested(self))
         self.launch = Launch(self.engine, self.workflows)
         self.schedules = ScheduleService(
             self.store, self.launch, self.clock, grace_s=settings.schedules.grace_seconds
@@ -111,6 +115,21 @@ class Service:
             self._shut(0)
             raise
         self._reloader.start()
+
+    def answers_at(self, url: str) -> None:
+        """Let tasks of `aws-sdk:sfn` reach this service's own API, unless it is said where that is."""
+        if "stepfunctions" in self.aws.endpoint_urls or "AWS_ENDPOINT_URL_SFN" in os.environ:
+            return
+        own = OwnApi(url, self.settings.region, self.own_token)
+        self.services.use_states(own.of)
+
+    @cached_property
+    def own_token(self) -> str | None:
+        """What the service's own calls of its API bear: the token; where calls are signed, one made up."""
+        token = self.settings.api_token
+        if token is not None:
+            return token.get_secret_value()
+        return secrets.token_urlsafe(32) if self.settings.api.access_keys else None
 
     def close(self) -> None:
         """Stop taking work, let what runs finish within the grace time, commit it, let go of the store."""
@@ -256,16 +275,25 @@ def _function(binding: FunctionBinding) -> FunctionSpec:
     )
 
 
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _reachable(host: str) -> str:
+    """The address at which this machine reaches what listens on `host`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- nothing is bound here
+
+
 # --- HTTP and signals ---------------------------------------------------------------------------------
 
 
 def bind(settings: Settings) -> socket.socket:
-    """Take the address. Raises InvalidInput when it is taken or not allowed without a token."""
+    """Take the address. Raises InvalidInput when it is taken or not allowed without token and access keys."""
     host, port = settings.host, settings.port
-    if not _is_loopback(host) and settings.api_token is None:
+    if not _is_loopback(host) and settings.api_token is None and not settings.api.access_keys:
         raise InvalidInput(
             f"listening on {host or 'every address'} lets other machines in, so a token is needed: set "
-            "ETL_RUNNER_API_TOKEN, or listen on 127.0.0.1"
+            "ETL_RUNNER_API_TOKEN, or `api.access_keys` for AWS's API, or listen on 127.0.0.1"
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With its protocol named, since asyncio turns Nagle's delay (40 ms an answer) off for TCP by that alone.
@@ -370,9 +398,20 @@ def _answer(service: Service, listener: socket.socket, ending: Ending) -> None:
     from etl_runner.api.http import create_app  # noqa: PLC0415 -- brings Starlette
     from etl_runner.api.operations import Operations  # noqa: PLC0415 -- the same
     from etl_runner.api.sfn.caller import Callers  # noqa: PLC0415 -- the same
+    from etl_runner.api.sigv4 import AccessKey  # noqa: PLC0415 -- the same
 
     settings = service.settings
-    callers = Callers(account=settings.account, region=settings.region)
+    callers = Callers(
+        account=settings.account,
+        region=settings.region,
+        keys=[
+            AccessKey(
+                id=each.id, secret=each.secret.get_secret_value(), account=each.account or settings.account
+            )
+            for each in settings.api.access_keys
+        ],
+        token=service.own_token,
+    )
     app = create_app(Operations(service), api_token=settings.api_token, callers=callers)
 
     class Server(uvicorn.Server):
@@ -395,9 +434,10 @@ def _answer(service: Service, listener: socket.socket, ending: Ending) -> None:
     thread = threading.Thread(target=run, name="http", daemon=True)
     thread.start()
     host, port = listener.getsockname()[:2]
+    service.answers_at(_url(_reachable(host), port))
     _log.info(
         "ready",
-        url=f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}",
+        url=_url(host, port),
         workflows=len(service.config.workflows),
         schedules=len(service.config.schedules),
         store=str(service.settings.store),

@@ -1,4 +1,4 @@
-"""Executions that tasks start in this very service: `states:startExecution` without the network."""
+"""How tasks reach the service that runs them: `states:startExecution` by a door, `aws-sdk:sfn` by its API."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -8,6 +8,7 @@ from etl_runner.api.rooms import Rooms
 from etl_runner.api.sfn.describe import described, find_execution
 from etl_runner.api.sfn.errors import AwsError
 from etl_runner.api.sfn.starting import find_target, start_request
+from etl_runner.aws import AwsAccess
 from etl_runner.engine.knocks import ExecutionExists, Started
 from etl_runner.jsontypes import Json
 from etl_runner.store.reads import Reads
@@ -62,6 +63,29 @@ class Nested:
         with _told():
             row = find_execution(self._reads, execution_arn)
         self._rooms.engine.stop(row.id, error=error, cause=cause)
+
+
+class OwnApi:
+    """Access to the API of this very process, for each account the key that stands for it."""
+
+    def __init__(self, url: str, region: str, token: str | None) -> None:
+        self._url = url
+        self._region = region
+        self._token = token
+        self._of: dict[str, AwsAccess] = {}
+
+    def of(self, account: str) -> AwsAccess:
+        """The access for an account."""
+        found = self._of.get(account)
+        if found is None:
+            found = self._of[account] = AwsAccess(
+                endpoint_urls={"stepfunctions": self._url},
+                region=self._region,
+                access_key_id=account,
+                secret_access_key=account,
+                session_token=self._token,
+            )
+        return found
 
 
 @contextmanager
