@@ -26,10 +26,15 @@ POOL_CONNECTIONS: Final = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientProfile:
-    """How patient a client is: how often it tries, and how long it waits for the next byte of an answer."""
+    """How patient a client is: how often it tries, and how long it waits for the next byte of an answer.
+
+    `asks_checksums`: S3 is asked for the checksums of what it sends, and they are compared; its answers then
+    have them as fields.
+    """
 
     attempts: int = ATTEMPTS
     read_timeout_s: int = READ_TIMEOUT_S
+    asks_checksums: bool = True
 
 
 DEFAULT_PROFILE: Final = ClientProfile()
@@ -108,6 +113,7 @@ class AwsAccess:
             max_pool_connections=POOL_CONNECTIONS,
             # A stand-in for S3 has no DNS name per bucket.
             s3={"addressing_style": "path" if endpoint else "auto"},
+            response_checksum_validation="when_supported" if profile.asks_checksums else "when_required",
         )
         session = boto3.session.Session(
             aws_access_key_id=self.access_key_id,

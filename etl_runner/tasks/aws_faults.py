@@ -6,12 +6,16 @@ Java SDK 1; the two differ in error names and in the text of the cause. The reco
 
 import re
 import uuid
-from typing import Any
+from typing import Any, Final
 
 from etl_runner.errors import StatesError
 from etl_runner.jsontypes import Json, dumps_text
 from etl_runner.tasks.aws_naming import camel, exception_name, modelled_error, service_title
 from etl_runner.tasks.handlers import CAUSE_LIMIT
+
+
+_COUNT_ATTEMPTS: Final = frozenset({"Sfn"})
+"""Services whose causes tell how often the SDK tried (recorded in late 2025; older recordings have none)."""
 
 
 def unusable(arguments: Json, faults: list[str]) -> StatesError:
@@ -37,10 +41,11 @@ def refused(fault: Any, service_model: Any, operation_model: Any) -> StatesError
         f"Status Code: {metadata.get('HTTPStatusCode', 'null')}",
         f"Request ID: {metadata.get('RequestId') or 'null'}",
     ]
-    if metadata.get("HostId"):
-        details.append(f"Extended Request ID: {metadata['HostId']}")
+    if title == "S3":  # which always sends a second id; not every stand-in does
+        details.append(f"Extended Request ID: {metadata.get('HostId') or metadata.get('RequestId')}")
     message = error.get("Message") or shape or error.get("Code", "")
-    return StatesError(f"{title}.{name}", f"{message} ({', '.join(details)})"[:CAUSE_LIMIT])
+    attempts = " (SDK Attempt Count: 1)" if title in _COUNT_ATTEMPTS else ""
+    return StatesError(f"{title}.{name}", f"{message} ({', '.join(details)}){attempts}"[:CAUSE_LIMIT])
 
 
 def invalid(fault: Exception, service_model: Any) -> StatesError:

@@ -46,7 +46,7 @@ def patience(remaining_s: float | None) -> ClientProfile:
     waits_s = UNBOUNDED_READ_TIMEOUT_S
     if remaining_s is not None:
         waits_s = next((each for each in READ_TIMEOUTS_S if each >= remaining_s), READ_TIMEOUTS_S[-1])
-    return ClientProfile(attempts=1, read_timeout_s=waits_s)
+    return ClientProfile(attempts=1, read_timeout_s=waits_s, asks_checksums=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

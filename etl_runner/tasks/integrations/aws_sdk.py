@@ -16,6 +16,9 @@ from etl_runner.tasks.integration import CALLBACK, PREFIX, Integration, Jobs, Se
 
 _RESOURCE: Final = re.compile(r"(?P<service>[a-zA-Z0-9-]+):(?P<action>[a-zA-Z0-9]+)")
 
+_ENCRYPTED: Final = frozenset({"GetObject", "HeadObject", "PutObject", "CopyObject"})
+"""S3 encrypts every object since 2023 and says so; stand-ins for it do not."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -99,6 +102,8 @@ class AwsSdk:
         title = service_title(str(model.service_id))
         try:
             answer = call.send(target.boto3_name, xform_name(target.name), parameters)
+            if target.name in _ENCRYPTED and target.boto3_name == "s3":
+                answer.setdefault("ServerSideEncryption", "AES256")
             return to_json(operation.output_shape, answer, f"aws-sdk:{target.service}")
         except ParamValidationError as fault:
             raise aws_faults.invalid(fault, model) from fault
