@@ -5,7 +5,15 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from etl_runner.engine.knocks import ActivityPoll, ActivityTask, Item, Started, StartRequest, TokenAnswer
+from etl_runner.engine.knocks import (
+    ActivityPoll,
+    ActivityTask,
+    Item,
+    MapRunUpdate,
+    Started,
+    StartRequest,
+    TokenAnswer,
+)
 from etl_runner.engine.live import Live
 from etl_runner.store.tokens import TokenKey, TokenRow
 from etl_runner.store.unit import Row, Unit
@@ -32,7 +40,10 @@ class PollChanges:
 
 @dataclass(slots=True)
 class Turn:
-    """One turn. `results` are answers for those who wait, `refused` the items of which nothing came."""
+    """One turn. `results` are answers for those who wait, `refused` the items of which nothing came.
+
+    `redriven` and `to_tell` are ids of executions: redriven in this turn; the publisher is to hear of them.
+    """
 
     now_ms: int
     unit: Unit = field(default_factory=Unit)
@@ -41,6 +52,8 @@ class Turn:
     results: list[tuple[Future[Any] | None, Any]] = field(default_factory=list)
     refused: list[tuple[Item, Exception]] = field(default_factory=list)
     nudged: list[int] = field(default_factory=list)
+    map_run_updates: list[MapRunUpdate] = field(default_factory=list)
     tokens: TokenChanges = field(default_factory=TokenChanges)
     polls: PollChanges = field(default_factory=PollChanges)
     redriven: set[int] = field(default_factory=set)
+    to_tell: set[int] = field(default_factory=set)

@@ -30,6 +30,7 @@ from etl_runner.engine.knocks import (
     Item,
     Knock,
     LedgerEntry,
+    MapRunUpdate,
     Redriven,
     RedriveRequest,
     Started,
@@ -38,18 +39,21 @@ from etl_runner.engine.knocks import (
     TokenFailure,
     TokenHeartbeat,
     TokenSuccess,
+    Told,
 )
 from etl_runner.engine.live import Definitions, Live, LiveCache
 from etl_runner.engine.map_runs import MapRuns
+from etl_runner.engine.publish import Publisher
 from etl_runner.engine.recovery import recover
 from etl_runner.engine.starts import Starts
 from etl_runner.engine.timers import Timers
 from etl_runner.engine.tokens import TaskTokens
-from etl_runner.engine.turn import Policy, TurnMaker, TurnVoid, breakdown_cause
+from etl_runner.engine.turn import Policy, TurnMaker, TurnVoid, breakdown_cause, told_rows
 from etl_runner.errors import Conflict, EtlRunnerError, LostExecution, StoreError, StoreUnavailable
 from etl_runner.machine import stimuli as s
 from etl_runner.machine.state import Status
 from etl_runner.store.store import Store
+from etl_runner.store.unit import Row, Unit
 from etl_runner.tasks.contract import Invoker, Progress
 
 _log = structlog.get_logger("engine")
@@ -61,6 +65,9 @@ IDLE_S: Final = 0.5
 """How long an idle engine sleeps before it looks at heartbeats again."""
 
 MAX_BACKOFF_S: Final = 5.0
+
+PUBLISH_S: Final = 5.0
+"""How long the end waits for what is still to be published; the outbox keeps the rest."""
 
 POLL_S: Final = 60.0
 """How long GetActivityTask waits for a task (API reference, "GetActivityTask")."""
@@ -84,6 +91,7 @@ class Engine:
     ) -> None:
         self._store = store
         self._invoker = invoker
+        aws = aws or AwsAccess()
         self._clock = clock or SystemClock()
         rng = rng or random.SystemRandom()
         definitions = Definitions(store)
@@ -107,7 +115,7 @@ class Engine:
         self._workers = ThreadPoolExecutor(max_workers=2, thread_name_prefix="engine-io")
         self._map_runs = MapRuns(
             store=store,
-            aws=aws or AwsAccess(),
+            aws=aws,
             knock=self._inbox.put,
             workers=self._workers,
             rng=rng,
@@ -120,6 +128,7 @@ class Engine:
             dispatcher=self._dispatcher,
             knock=self._inbox.put,
         )
+        self._publisher = Publisher(store, aws, self._inbox.put, tell_status=policy.tell_status)
         self._ends = Ends(store, cache)
         self._stopping = Event()
         self._trouble: str | None = None
@@ -132,6 +141,7 @@ class Engine:
         """Hand out again what was handed out when the last process ended, and begin to take turns."""
         self._recover()
         self._thread.start()
+        self._publisher.open()
 
     def close(self, grace_s: float = 30.0) -> None:
         """Hand out nothing more, let what runs finish within `grace_s` seconds, commit it, and end.
@@ -147,18 +157,30 @@ class Engine:
         if self._thread.ident is not None:
             self._thread.join(timeout=grace_s + 10)
         self._let_go()
+        self._publisher.close(PUBLISH_S)
+        self._forget_told()
+        self._inbox.close()
 
     def _let_go(self) -> None:
         """Tell all who still wait for something that it will not come from this process."""
         for poll in self._polls.release():
             settle(poll.done, None)
         self._tokens.release()
-        self._inbox.close()
         self._ends.cancel()
         stopped = StoreUnavailable("etl-runner is stopping; what was asked for did not come to its end")
         for live in list(self._cache):
             if live.request is not None:
                 _fail(live.request.ended, stopped)
+
+    def _forget_told(self) -> None:
+        """No turn is taken any more: what was told last leaves the outbox here, or is told again."""
+        left = self._inbox.collect(0.0, MAX_TURN)
+        unit = Unit(told=[row for item in left if isinstance(item, Told) for row in told_rows(item)])
+        for item in left:
+            refuse(item, StoreUnavailable("etl-runner is stopping; ask again when it runs"))
+        if unit.told:
+            with suppress(StoreError):
+                self._store.commit(unit)
 
     def start(self, request: StartRequest) -> Future[Started]:
         """Ask for an execution; the future is resolved once it is on the disk.
@@ -211,6 +233,16 @@ class Engine:
         request = RedriveRequest(execution_id=execution_id, client_token=client_token)
         self._inbox.put(request)
         return request.done
+
+    def update_map_run(self, map_run_id: int, changes: Row) -> Future[None]:
+        """Change the bounds of a map run (UpdateMapRun); the future is resolved after the commit.
+
+        `changes` are some of max_concurrency, tolerated_count and tolerated_percentage. It fails with
+        MapRunNotRunning (map_runs.py).
+        """
+        update = MapRunUpdate(map_run_id=map_run_id, changes=changes)
+        self._inbox.put(update)
+        return update.done
 
     def stop(self, execution_id: int, *, error: str | None = None, cause: str | None = None) -> Future[bool]:
         """Ask for the end of an execution; True once it is committed, False when it had ended before."""
@@ -369,18 +401,17 @@ class Engine:
         try:
             self._map_runs.catch_up(self._cache)
             self._maker.take(turn, items)
-            for run_id in turn.nudged:
-                self._map_runs.look(run_id)
+            self._map_runs.take(turn)
             if refill:
                 self._map_runs.refill(turn, self._maker)
             self._effects.register(turn)
             self._maker.seal(turn)
             if not turn.unit.is_empty():
                 self._store.commit(turn.unit)
-        except BaseException:
+        except BaseException as error:
             for live in turn.touched.values():
                 self._cache.undo(live)
-            self._map_runs.void(turn.touched)
+            self._map_runs.void(turn.touched, passing=isinstance(error, StoreUnavailable))
             raise
         return turn
 
@@ -400,6 +431,8 @@ class Engine:
             settle(done, result)
         for poll, task in turn.polls.served:
             settle(poll.done, task)
+        if turn.unit.told:
+            self._publisher.forget((row["b_execution_id"], row["b_seq"]) for row in turn.unit.told)
         self._cache.trim()
 
     def _after_one(self, turn: Turn, live: Live) -> None:
@@ -409,6 +442,8 @@ class Engine:
             live.pages.append((turn.now_ms, fresh))
         else:
             live.request = None
+        if live.id in turn.to_tell:
+            self._publisher.put(live, turn.now_ms, fresh)
         try:
             self._effects.follow(live, fresh)
         except Exception:  # noqa: BLE001 -- must not keep the others from their effects

@@ -21,6 +21,7 @@ from etl_runner.engine.knocks import (
     Knock,
     LedgerEntry,
     MapRunNudge,
+    MapRunUpdate,
     RedriveRequest,
     StartRequest,
     TokenAnswer,
@@ -89,6 +90,7 @@ class TurnMaker:
             RedriveRequest: self._redrive,
             LedgerEntry: _record,
             MapRunNudge: lambda turn, nudge: turn.nudged.append(nudge.map_run_id),
+            MapRunUpdate: lambda turn, update: turn.map_run_updates.append(update),
             Told: _forget_told,
         }
 
@@ -167,6 +169,8 @@ class TurnMaker:
         for live in turn.touched.values():
             if live.volatile:
                 _seal_volatile(turn.unit, live)
+                if _is_logged(live):
+                    turn.to_tell.add(live.id)
             elif live.fresh:
                 self._seal(turn, live)
 
@@ -192,10 +196,23 @@ class TurnMaker:
                 {"b_id": live.id} | _changing(live, turn.now_ms, working=working, wake_at_ms=wake)
             )
         live.kept_working, live.kept_wake_ms = working, wake
-        if live.logging is not None or (
-            self._tell_status and live.map_run_id is None and (live.new or ended or redriven)
-        ):
+        changed = live.new or ended or redriven
+        if _is_logged(live) or (self._tell_status and changed and live.map_run_id is None):
             unit.outbox.append({"execution_id": live.id, "seq": seq})
+            turn.to_tell.add(live.id)
+
+
+def _is_logged(live: Live) -> bool:
+    """Whether the log may have to hear of what was just decided: FATAL is only about ends without success."""
+    if live.logging is None:
+        return False
+    status = live.machine.status
+    return live.logging["level"] != "FATAL" or status not in {Status.RUNNING, Status.SUCCEEDED}
+
+
+def told_rows(told: Told) -> list[Row]:
+    """The rows that leave the outbox."""
+    return [{"b_execution_id": execution_id, "b_seq": seq} for execution_id, seq in told.pages]
 
 
 def _record(turn: Turn, entry: LedgerEntry) -> None:
@@ -206,7 +223,7 @@ def _record(turn: Turn, entry: LedgerEntry) -> None:
 
 
 def _forget_told(turn: Turn, told: Told) -> None:
-    turn.unit.told.extend({"b_execution_id": of, "b_seq": seq} for of, seq in told.pages)
+    turn.unit.told.extend(told_rows(told))
 
 
 def _seal_volatile(unit: Unit, live: Live) -> None:
