@@ -20,7 +20,15 @@ _TOKEN: Final = re.compile(r"<[A-Za-z_][\w:\-]*>")
 _FREE: Final = frozenset(
     {"<request-id>", "<request_id>", "<extended_request_id>", "<omitted>", "<partition>"}
 )
-_WORDS: Final = {"RequestId", "x-amzn-RequestId", "X-Amzn-Trace-Id", "a_task_token", "bytes"}
+_WORDS: Final = {
+    "RequestId",
+    "x-amzn-RequestId",
+    "X-Amzn-Trace-Id",
+    "a_task_token",
+    "a_message_id",
+    "map_run_arn",
+    "bytes",
+}
 """Placeholders without brackets: each stands for any text."""
 
 _UNKNOWABLE: Final = re.compile(
@@ -66,7 +74,7 @@ class Matcher:
 
     def _compare(self, expected: Json, actual: Json, path: str, *, told: bool) -> Iterator[Difference]:
         """`told`: inside a JSON text, where strings are no more read as JSON."""
-        if isinstance(expected, dict) and isinstance(actual, str) and not told:
+        if isinstance(expected, dict | list) and isinstance(actual, str) and not told:
             actual = _read(actual, default=actual)
             told = True
         if isinstance(expected, dict) and isinstance(actual, dict):
@@ -97,6 +105,7 @@ class Matcher:
                 yield from self._compare(expected[key], actual[key], at, told=told)
 
     def _same_text(self, expected: str, actual: str) -> bool:
+        expected = expected.replace("<<task_token>:1>", "<task_token:1>")
         if expected == actual or expected in _WORDS:
             return True
         if _TIME_WORD.fullmatch(expected) and (_ISO.fullmatch(actual) or actual.replace(".", "").isdigit()):

@@ -1,7 +1,7 @@
 """The recorded scenarios, as data: definitions, calls, and what AWS answered."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,7 @@ def _wanted(calls: list[Call], told: Json) -> list[Call]:
     asked = {name for call in calls for name in call.recorded_as}
     if not histories or asked & set(histories) or not calls:
         return calls
+    calls = [replace(call, error="") for call in calls]
     operations = [call.operation for call in calls]
     arn = "arn:aws:states:<region>:111111111111:{}:{}"
     machine = next(call.parameters["name"] for call in calls if call.operation == "CreateStateMachine")

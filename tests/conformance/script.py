@@ -56,6 +56,7 @@ class _Script:
     log_events: list[Json] = field(default_factory=list)
     tokens: dict[str, str] = field(default_factory=dict)
     queues: list[str] = field(default_factory=list)
+    twin: tuple[str, str] | None = None
     differences: list[Difference] = field(default_factory=list)
 
     def play(self) -> list[Difference]:
@@ -73,46 +74,61 @@ class _Script:
 
     def _name_things(self, tag: str) -> None:
         """Give what a scenario makes a name of its own, since many scenarios share the servers."""
-        endpoint = self.world.aws_url.removeprefix("http://")
-        self.values["<aws-endpoint>"] = endpoint
+        self.values["<aws-endpoint>"] = self.world.aws_url.removeprefix("http://")
         for name, behaviour in self.recording.lambdas:
             self.values[name] = self.world.functions[behaviour]
         for place, call in enumerate(self.recording.calls):
             key = "name" if call.operation in _OWN else _NAMED_BY.get(call.operation, "")
             given = call.parameters.get(key)
-            if (
-                not isinstance(given, str)
-                or given in self.values
-                or not (given[:1] == "<" or _NAME.fullmatch(given))
-            ):
-                continue
-            if call.operation in _OWN and given[:1] != "<" and call.error:
-                continue  # the name itself may be what is wrong
-            plain = re.sub(r"[^a-z0-9]+", "-", given.lower()).strip("-")[:30]
-            in_order = f"{tag}-{place:02d}" if call.operation == "CreateStateMachine" else tag
-            actual = f"{plain}-{in_order}"
-            if call.operation == "CreateActivity":
-                actual = given  # recorded by its name; the account keeps it apart
-                self.account = self.values[ACCOUNT] = (
-                    f"2{int(tag, 16) % 10**11:011d}" if not self.recording.lambdas else ACCOUNT
-                )
-                self.values["activity_arn"] = f"arn:aws:states:{REGION}:{self.account}:activity:{given}"
-            if given[:1] == "<" and "ArnPart" in given:
-                actual = f"machine-{tag}_{_number(given)}_"
-            self.values[given] = actual
-            if call.operation == "CreateQueue":
-                url = f"http://{endpoint}/{ACCOUNT}/{actual}"
-                self.queues.append(url)
-                for symbol in ("sqs_queue_url", "<sqs_queue_url>"):
-                    self.values.setdefault(symbol, url)
-        for call in self.recording.calls:
-            name = call.parameters.get("name")
-            if call.operation == "StartExecution" and isinstance(name, str) and name[:1] == "<":
-                self.values.setdefault(name, f"execution-{tag}")
+            if isinstance(given, str) and (given[:1] == "<" or _NAME.fullmatch(given)):
+                self._name(call, given, tag, place)
+            asked = call.parameters.get("name")
+            if call.operation == "StartExecution" and isinstance(asked, str) and asked[:1] == "<":
+                self.values.setdefault(asked, f"execution-{tag}")
             if call.error.endswith("DoesNotExist"):
                 self._name_the_missing(call)
+        self._name_roles()
+
+    def _name(self, call: Call, given: str, tag: str, place: int) -> None:
+        if call.operation in _OWN and given[:1] != "<" and call.error:
+            return  # the name itself may be what is wrong
+        if given in self.values:
+            self._name_a_twin(call, given)
+            return
+        plain = re.sub(r"[^a-z0-9]+", "-", given.lower()).strip("-")[:30]
+        actual = f"{plain}-{tag}-{place:02d}" if call.operation == "CreateStateMachine" else f"{plain}-{tag}"
+        if "ArnPart" in given:
+            actual = f"machine-{tag}_{_number(given)}_"
+        if call.operation == "CreateActivity":
+            actual = given  # recorded by its name; the account keeps it apart
+            self.account = self.values[ACCOUNT] = f"2{int(tag, 16) % 10**11:011d}"
+            self.values["activity_arn"] = f"arn:aws:states:{REGION}:{self.account}:activity:{given}"
+        if call.operation == "CreateQueue":
+            url = f"http://{self.values['<aws-endpoint>']}/{ACCOUNT}/{actual}"
+            self.queues.append(url)
+            for symbol in ("sqs_queue_url", "<sqs_queue_url>"):
+                self.values.setdefault(symbol, url)
+        self.values[given] = actual
+
+    def _name_a_twin(self, call: Call, given: str) -> None:
+        """Two state machines were recorded under one placeholder: the second is the one that is started."""
+        made = [
+            each
+            for each in self.recording.calls
+            if each.operation == "CreateStateMachine" and each.parameters.get("name") == given
+        ]
+        different = {each.parameters["definition"] for each in made}
+        deletes = any(each.operation == "DeleteStateMachine" for each in self.recording.calls)
+        if call is made[-1] and len(different) > 1 and not call.error and not deletes:
+            self.twin = (self.values[given], f"{self.values[given]}twin")
+
+    def _name_roles(self) -> None:
+        roles = [call.parameters.get("roleArn", "") for call in self.recording.calls]
+        literal = next((role for role in roles if role.startswith("arn:")), None)
         for role in ("snf_role_arn", "sfn_role_arn", "<trusted_role_arn>"):
-            self.values.setdefault(role, f"arn:aws:iam::{self.account}:role/{role.strip('<>')}")
+            own = f"arn:aws:iam::{self.account}:role/{role.strip('<>')}"
+            only_literal = literal is not None and role not in roles and role[:1] != "<"
+            self.values.setdefault(role, str(literal) if only_literal else own)
         self.values.setdefault("<secondary_test_aws_account_id>", self.account)
 
     def _name_the_missing(self, call: Call) -> None:
@@ -134,6 +150,26 @@ class _Script:
         self._answered(call, self._ask(call, parameters))
 
     def _ask(self, call: Call, parameters: dict[str, Json]) -> Json:
+        if call.operation == "CreateBucket":
+            parameters.pop("CreateBucketConfiguration", None)  # the default region takes none
+        if self.twin is not None:
+            parameters = self._for_the_twin(call, parameters)
+            return _renamed(self._asked(call, parameters), self.twin[1], self.twin[0])
+        return self._asked(call, parameters)
+
+    def _for_the_twin(self, call: Call, parameters: dict[str, Json]) -> dict[str, Json]:
+        """The second of two machines of one name, once it is made."""
+        assert self.twin is not None
+        first, second = self.twin
+        made = any("stateMachineArn" in each for each in self.answers)
+        makes = call.operation == "CreateStateMachine" and made
+        keys = {"name"} if makes else {"stateMachineArn", "executionArn"}
+        return {
+            key: value.replace(first, second) if key in keys and second not in value else value
+            for key, value in parameters.items()
+        }
+
+    def _asked(self, call: Call, parameters: dict[str, Json]) -> Json:
         method = re.sub(r"(?<!^)(?=[A-Z])", "_", call.operation).lower().replace("_s_m_s", "_sms")
         client = self.world.client(call.service, self.account if call.service == "stepfunctions" else ACCOUNT)
         operations = {operation: name for name, operation in client.meta.method_to_api_mapping.items()}
@@ -212,12 +248,23 @@ class _Script:
             return max(self.log_events, key=lambda event: int(event["id"]), default=None)
         if isinstance(expected, list) and name in {"stepfunctions_events", "messages"}:
             return self._wait_for_messages(len(expected))
-        pages = [
-            answer for answer in self.answers if any(isinstance(value, list) for value in answer.values())
+        return self._pages_together(expected) if isinstance(expected, list) else None
+
+    def _pages_together(self, expected: list[Json]) -> Json:
+        """Pages that follow each other, as long together as the recorded list: those that are it, if any."""
+        found = [value for answer in self.answers for value in answer.values() if isinstance(value, list)]
+        runs = [
+            [item for page in found[begin:end] for item in page]
+            for begin in range(len(found))
+            for end in range(begin + 1, len(found) + 1)
         ]
-        if isinstance(expected, list) and pages:
-            return _page(pages, name)
-        return None
+        fitting = [run for run in runs if len(run) == len(expected)]
+        alike = (run for run in fitting if not self._probe(expected, run))
+        return next(alike, fitting[0] if fitting else None)
+
+    def _probe(self, expected: Json, actual: Json) -> list[Difference]:
+        trial = Matcher(lenient_paths=self.recording.lenient_paths, known=dict(self.values))
+        return trial.differences(self._filled(expected), actual)
 
     def _place(self, event: Json) -> int:
         arns = [
@@ -289,9 +336,9 @@ class _Script:
 
         def look() -> Json:
             try:
-                events = sfn.get_execution_history(executionArn=arn, maxResults=1000, reverseOrder=True)[
-                    "events"
-                ]
+                events = sfn.get_execution_history(
+                    executionArn=self._real(arn), maxResults=1000, reverseOrder=True
+                )["events"]
             except ClientError as error:
                 return error
             if any(event["type"] in _ENDS for event in events[:1]):
@@ -312,6 +359,9 @@ class _Script:
             self._note_output(seen)
         return True
 
+    def _real(self, arn: str) -> str:
+        return arn if self.twin is None or self.twin[1] in arn else arn.replace(*self.twin)
+
     def _all_pages(self, call: Call, parameters: dict[str, Json]) -> Json:
         answer = self._ask(call, {"maxResults": 1000, **parameters})
         answer.pop("nextToken", None)
@@ -325,9 +375,8 @@ class _Script:
 
     def _execution(self, arn: str) -> str:
         if "<the-execution>" in arn:
-            return next(
-                answer["executionArn"] for answer in reversed(self.answers) if "executionArn" in answer
-            )
+            began = [answer["executionArn"] for answer in self.answers if "executionArn" in answer]
+            return str(began[-1])
         if not arn.startswith("arn:"):
             return arn
         known = set(_texts(self.answers))
@@ -336,7 +385,7 @@ class _Script:
         # Recorded by a name that is another one in this run: the next execution of the machine.
         head = arn.rpartition(":")[0] + ":"
         made = [text for text in _texts(self.answers) if text.startswith(head)]
-        return made[-1] if made else arn
+        return str(made[-1]) if made else arn
 
     def receive(self, _call: Call, parameters: dict[str, Json]) -> bool:
         """Take a message, waiting for it when the scenario is about messages."""
@@ -532,6 +581,14 @@ def _replaced(text: str, name: str, value: str) -> str:
     if name[:1] == "<":
         return text.replace(name, value)
     return re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", lambda _: value, text)
+
+
+def _renamed(value: Json, name: str, to: str) -> Json:
+    if isinstance(value, dict):
+        return {key: item if key == "raised" else _renamed(item, name, to) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_renamed(item, name, to) for item in value]
+    return value.replace(name, to) if isinstance(value, str) else value
 
 
 def _texts(value: Json) -> Iterator[str]:
