@@ -55,6 +55,7 @@ class Effects:
             f.TaskTimedOut: self._close_token,
             f.TokenRevoked: self._revoke_row,
             f.MapRunStarted: self._row_of_map_run,
+            f.MapRunRedriven: self._reopen_map_run,
             f.MapRunSucceeded: self._close_map_run,
             f.MapRunFailed: self._fail_map_run,
         }
@@ -110,6 +111,10 @@ class Effects:
     def _row_of_map_run(self, turn: Turn, live: Live, fact: f.MapRunStarted) -> None:
         live.map_tokens.add(fact.token)
         self._map_runs.register(turn, self._maker, live, fact.token, fact.plan)
+
+    def _reopen_map_run(self, turn: Turn, live: Live, fact: f.MapRunRedriven) -> None:
+        live.map_tokens.add(fact.token)
+        self._map_runs.reopen(turn, live, fact)
 
     def _close_map_run(self, turn: Turn, live: Live, fact: f.MapRunSucceeded) -> None:
         self._map_runs.close(turn, live, fact.token, "SUCCEEDED")

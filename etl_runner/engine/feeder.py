@@ -1,8 +1,8 @@
 """Reading a map run's items, beside the engine's thread: a few pages ahead, never the whole object.
 
-A position in the items is JSON: `{"at": the stream's own cursor, "items": items before it, "skip": children
-already made of the page that begins there}`. A page read again from its position gives the same children,
-so the position is all that has to be kept.
+A position in the items is JSON: `{"at": the reader's own cursor, "items": items before it, "skip": children
+already made of the page that begins there}`. The position behind each child is exact, whatever happens to
+the source meanwhile; "skip" is what earlier releases wrote, whose pages came out the same when read again.
 """
 
 import random
@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Condition, Thread
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
@@ -18,24 +18,31 @@ from etl_runner.asl import model
 from etl_runner.aws import AwsAccess
 from etl_runner.errors import READER_FAILED, EtlRunnerError, StatesError
 from etl_runner.jsontypes import Json
-from etl_runner.machine.map_plan import batched, select_item
-from etl_runner.s3.items import ItemStream, pin
+from etl_runner.machine.map_plan import STATE_DATA, Child, MapItem, batched, select_item
+from etl_runner.s3.sources import open_source, pin_source
+from etl_runner.s3.taken import Items, Segment, Taken
 
 _log = structlog.get_logger("map-run")
 
 PAGE_CHILDREN: Final = 100
 PAGES_AHEAD: Final = 4
-GET_OBJECT: Final = ":states:::s3:getObject"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """The inputs of the next children. `position` is where they begin, `after` where the next page does."""
+    """The next children. `after` is the position behind them all, `first` the number of the first item."""
 
-    inputs: list[Json]
-    position: Json
+    children: list[Child]
+    taken: Taken
+    first: int
     after: Json
     last: bool
+
+    def position_after(self, count: int) -> Json:
+        """The position behind the first `count` children."""
+        items = self.first + sum(child.items for child in self.children[:count])
+        start = int(self.after["items"]) - len(self.taken)
+        return {"at": self.taken.cursor_after(items - start), "items": items, "skip": 0}
 
 
 def _page_items(plan: Json) -> int:
@@ -46,27 +53,25 @@ def _page_items(plan: Json) -> int:
     return PAGE_CHILDREN * int(batch.get("items") or PAGE_CHILDREN)
 
 
-class _Stream(Protocol):
-    def take(self, n: int) -> list[Json]: ...
+class _StateItems:
+    """The items of a map over an array, or the pairs of an object, in the state's input."""
 
-    @property
-    def cursor(self) -> Json: ...
-
-    @property
-    def done(self) -> bool: ...
-
-
-class _ArrayStream:
-    """The items of a map over an array in the state's input."""
-
-    def __init__(self, items: list[Json], cursor: Json) -> None:
-        self._items = items
+    def __init__(self, items: Json, cursor: Json) -> None:
+        self._keys = list(items) if isinstance(items, dict) else None
+        self._values = list(items.values()) if isinstance(items, dict) else items
         self._at = int(cursor or 0)
 
-    def take(self, n: int) -> list[Json]:
-        taken = self._items[self._at : self._at + n]
-        self._at += len(taken)
-        return taken
+    def read(self, count: int) -> Taken:
+        first, until = self._at, self._at + count
+        values = self._values[first:until]
+        self._at += len(values)
+
+        def cursor_after(number: int) -> Json:
+            return first + number
+
+        segment = Segment(count=len(values), source=STATE_DATA, cursor_after=cursor_after)
+        keys = None if self._keys is None else self._keys[first:until]
+        return Taken(values=values, segments=(segment,), keys=keys)
 
     @property
     def cursor(self) -> Json:
@@ -74,11 +79,17 @@ class _ArrayStream:
 
     @property
     def done(self) -> bool:
-        return self._at >= len(self._items)
+        return self._at >= len(self._values)
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class Feeder:
-    """One map run's reader thread. `nudge` is called when a page is ready, or when reading failed."""
+    """One map run's reader thread. `nudge` is called when a page is ready, or when reading failed.
+
+    `known` counts the items that are known of: all of the state's input, or those that were read so far.
+    """
 
     def __init__(
         self,
@@ -102,6 +113,7 @@ class Feeder:
         self._stopped = False
         self.source = source
         self.failure: StatesError | None = None
+        self.known = int(self._position["items"]) if "reader" in plan else len(plan["items"])
         self._thread = Thread(target=self._run, name="map-run-feeder", daemon=True)
 
     def start(self) -> None:
@@ -125,6 +137,11 @@ class Feeder:
             self._pages.popleft()
             self._changed.notify_all()
 
+    def ahead(self) -> list[Page]:
+        """The pages that have been read and not been used up."""
+        with self._changed:
+            return list(self._pages)
+
     def _run(self) -> None:
         try:
             self._read()
@@ -143,24 +160,31 @@ class Feeder:
         self._nudge()
 
     def _read(self) -> None:
-        stream = self._open()
-        position, items = self._position, int(self._position["items"])
-        skip = int(position["skip"])
-        wanted = _page_items(self._plan)
-        while True:
-            taken = stream.take(wanted)
-            selected = [
-                select_item(self._state, self._plan, items + offset, item, self._rng)
-                for offset, item in enumerate(taken)
-            ]
-            inputs = list(batched(self._plan, selected, first=items))
-            items += len(taken)
-            after = {"at": stream.cursor, "items": items, "skip": 0}
-            last = stream.done
-            page = Page(inputs=inputs[skip:], position=position, after=after, last=last)
-            if not self._put(page) or last:
-                return
-            position, skip = after, 0
+        reader = self._open()
+        try:
+            first, skip = int(self._position["items"]), int(self._position["skip"])
+            while self._put(page := self._page(reader, first, skip)) and not page.last:
+                first, skip = int(page.after["items"]), 0
+        finally:
+            reader.close()
+
+    def _page(self, reader: Items, first: int, skip: int) -> Page:
+        taken = reader.read(_page_items(self._plan))
+        selected = [
+            select_item(self._state, self._plan, MapItem(first + number, value, key, source), self._rng)
+            for number, (value, key, source) in enumerate(taken)
+        ]
+        children = list(batched(self._plan, selected, first=first))
+        over = first + len(taken)
+        self.known = max(self.known, over)
+        skipped, children = children[:skip], children[skip:]
+        return Page(
+            children=children,
+            taken=taken,
+            first=first + sum(child.items for child in skipped),
+            after={"at": reader.cursor, "items": over, "skip": 0},
+            last=reader.done,
+        )
 
     def _put(self, page: Page) -> bool:
         with self._changed:
@@ -171,17 +195,12 @@ class Feeder:
         self._nudge()
         return True
 
-    def _open(self) -> _Stream:
+    def _open(self) -> Items:
         cursor = self._position["at"]
         reader = self._plan.get("reader")
         if reader is None:
-            return _ArrayStream(self._plan["items"], cursor)
-        if not reader["resource"].endswith(GET_OBJECT):
-            raise StatesError(
-                READER_FAILED,
-                f"the ItemReader has the Resource {reader['resource']}; it takes arn:aws{GET_OBJECT}",
-            )
+            return _StateItems(self._plan["items"], cursor)
         s3 = self._aws.client("s3")
         if self.source is None:
-            self.source = pin(s3, reader["parameters"], config=reader["config"])
-        return ItemStream(s3, self.source, reader["config"], cursor)
+            self.source = pin_source(s3, reader)
+        return open_source(s3, self.source, reader["config"], cursor)

@@ -130,6 +130,19 @@ class MapRunNudge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MapRunUpdate:
+    """Change the bounds of a map run while it runs.
+
+    `changes` are columns of tables.MapRun: max_concurrency, tolerated_count, tolerated_percentage. `done`
+    fails with MapRunNotRunning (map_runs.py) for one that has ended.
+    """
+
+    map_run_id: int
+    changes: Row
+    done: Future[None] = field(default_factory=Future)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSuccess:
     """SendTaskSuccess."""
 
@@ -211,5 +224,13 @@ class Told:
 
 
 Item: TypeAlias = (
-    StartRequest | Knock | LedgerEntry | MapRunNudge | TokenAnswer | ActivityPoll | RedriveRequest | Told
+    StartRequest
+    | Knock
+    | LedgerEntry
+    | MapRunNudge
+    | MapRunUpdate
+    | TokenAnswer
+    | ActivityPoll
+    | RedriveRequest
+    | Told
 )

@@ -5,22 +5,29 @@ from typing import Final
 
 from msgspec import UNSET
 
+from etl_runner.arn import child_execution_arn
 from etl_runner.aws import AwsAccess
 from etl_runner.clock import to_iso
+from etl_runner.engine.map_run import Run
+from etl_runner.engine.redrive import redrive_status
 from etl_runner.errors import StatesError
 from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json, dumps_text, loads
+from etl_runner.machine.facts import Fact
 from etl_runner.machine.state import fold
 from etl_runner.s3.results import RESULT_WRITER_FAILED, entries_of, write_results
-from etl_runner.store.store import MapRunRow, Store
+from etl_runner.store.store import ExecutionRow, Store
 
 PUT_OBJECT: Final = ":states:::s3:putObject"
 
 
-def gather(store: Store, aws: AwsAccess, row: MapRunRow, plan: Json) -> Json:
-    """Give the Map state's result. Raises StatesError when it is too large or cannot be written."""
-    writer = plan.get("writer") or {"resource": "", "config": {}}
+def gather(store: Store, aws: AwsAccess, run: Run) -> Json:
+    """Give the Map state's result; of a run that failed, write what a ResultWriter asks for and give null.
+
+    Raises StatesError when it is too large or cannot be written.
+    """
+    writer = run.plan.get("writer") or {"resource": "", "config": {}}
     if not writer["resource"]:
-        return _in_the_state(store, row, writer["config"].get("Transformation", "COMPACT"))
+        return None if run.failure is not None else _in_the_state(store, run, writer["config"])
     if not writer["resource"].endswith(PUT_OBJECT):
         raise StatesError(
             RESULT_WRITER_FAILED,
@@ -29,7 +36,7 @@ def gather(store: Store, aws: AwsAccess, row: MapRunRow, plan: Json) -> Json:
     bucket, prefix = _place(writer["parameters"])
     try:
         return write_results(
-            bucket, prefix, row.arn, _results(store, row), config=writer["config"], s3=aws.client("s3")
+            bucket, prefix, run.row.arn, _results(store, run), config=writer["config"], s3=aws.client("s3")
         )
     except StatesError as error:
         # Whatever S3 says ("S3.NoSuchBucket"), the state fails by the one name that AWS documents for it.
@@ -49,12 +56,12 @@ def _place(parameters: Json) -> tuple[str, str]:
     return bucket, prefix
 
 
-def _in_the_state(store: Store, row: MapRunRow, transformation: str) -> list[Json]:
-    """The results as the state's own, bounded by what a state's output may have."""
-    results: list[Json] = []
+def _in_the_state(store: Store, run: Run, config: Json) -> Json:
+    """The results as the state's own, bounded by what a state's output may have; lines as one text."""
+    results: list[bytes] = []
     size = 2
-    for child in _results(store, row):
-        for entry in entries_of(child, transformation):
+    for child in _results(store, run):
+        for entry in entries_of(child, config.get("Transformation", "COMPACT")):
             size += len(entry) + 1
             if size > PAYLOAD_LIMIT_BYTES:
                 raise StatesError(
@@ -62,28 +69,65 @@ def _in_the_state(store: Store, row: MapRunRow, transformation: str) -> list[Jso
                     "The state/task returned a result with a size exceeding the maximum number of bytes "
                     "service limit. Use a ResultWriter, which puts the results of the children in S3.",
                 )
-            results.append(loads(entry))
-    return results
+            results.append(entry)
+    if config.get("OutputType") == "JSONL":
+        return "".join(f"{entry.decode()}\n" for entry in results)
+    return [loads(entry) for entry in results]
 
 
-def _results(store: Store, row: MapRunRow) -> Iterator[Json]:
-    for child, pages in store.children(row.id):
-        machine = fold(pages)
-        result: dict[str, Json] = {
-            "ExecutionArn": child.arn,
-            "Input": dumps_text(machine.start.input),
-            "InputDetails": {"Included": True},
-            "Name": child.name,
-            "StartDate": to_iso(child.started_ms),
-            "StateMachineArn": child.state_machine_arn,
-            "Status": child.status,
-            "StopDate": to_iso(pages[-1][0]),
-        }
-        if machine.output is not UNSET:
-            result["Output"] = dumps_text(machine.output)
-            result["OutputDetails"] = {"Included": True}
-        if machine.error is not None:
-            result["Error"] = machine.error
-        if machine.cause is not None:
-            result["Cause"] = machine.cause
-        yield result
+def _results(store: Store, run: Run) -> Iterator[Json]:
+    for child, pages in store.children(run.row.id):
+        yield _ended(child, pages)
+    if run.failure is not None:
+        yield from _pending(run)
+
+
+def _ended(child: ExecutionRow, pages: list[tuple[int, list[Fact]]]) -> Json:
+    """One child as AWS records it, its keys in AWS's order."""
+    machine = fold(pages)
+    ended_ms = pages[-1][0]
+    status, reason = redrive_status(child.status, None, machine.redrives, ended_ms)
+    result: dict[str, Json] = {}
+    if machine.cause is not None:
+        result["Cause"] = machine.cause
+    if machine.error is not None:
+        result["Error"] = machine.error
+    result |= {
+        "ExecutionArn": child.arn,
+        "Input": dumps_text(machine.start.input),
+        "InputDetails": {"Included": True},
+        "Name": child.name,
+    }
+    if machine.output is not UNSET:
+        result |= {"Output": dumps_text(machine.output), "OutputDetails": {"Included": True}}
+    if machine.redriven_ms is not None:
+        result["RedriveDate"] = to_iso(machine.redriven_ms)
+    result |= {"RedriveCount": machine.redrives, "RedriveStatus": status}
+    if reason is not None:
+        result["RedriveStatusReason"] = reason
+    return result | {
+        "StartDate": to_iso(child.started_ms),
+        "StateMachineArn": child.state_machine_arn,
+        "Status": child.status,
+        "StopDate": to_iso(ended_ms),
+    }
+
+
+def _pending(run: Run) -> Iterator[Json]:
+    """The children that were read and never started, since the run failed before."""
+    parent, label, index = run.parent, run.plan["label"], run.next_index
+    taken = run.taken
+    for page in run.feeder.ahead():
+        for child in page.children[taken:]:
+            name = f"{run.row.id:x}-{index}"
+            yield {
+                "ExecutionArn": child_execution_arn(parent.state_machine_arn, label, name),
+                "Input": dumps_text(child.input),
+                "InputDetails": {"Included": True},
+                "Name": name,
+                "RedriveCount": 0,
+                "StateMachineArn": f"{parent.state_machine_arn}/{label}",
+                "Status": "PENDING",
+            }
+            index += 1
+        taken = 0

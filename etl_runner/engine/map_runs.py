@@ -6,65 +6,43 @@ starts one twice. Whether all children have ended is asked of the store, not cou
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable, Container, Iterable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import replace
+from typing import Any, Final
 
 import structlog
 
-from etl_runner.arn import child_execution_arn
 from etl_runner.asl import model
 from etl_runner.aws import AwsAccess
 from etl_runner.engine.decided import Turn
 from etl_runner.engine.feeder import Feeder
-from etl_runner.engine.knocks import Item, Knock, MapRunNudge
+from etl_runner.engine.knocks import Item, Knock, MapRunNudge, MapRunUpdate
 from etl_runner.engine.live import Live, LiveCache
+from etl_runner.engine.map_children import Children
 from etl_runner.engine.map_results import gather
+from etl_runner.engine.map_run import STOPPED, UPDATABLE, Run, change, insertion, opened, redriven
 from etl_runner.engine.turn import TurnMaker
-from etl_runner.errors import StatesError, StoreError, StoreUnavailable
-from etl_runner.jsontypes import Json, dumps_text, loads
+from etl_runner.errors import Conflict, StatesError, StoreUnavailable
+from etl_runner.jsontypes import Json, loads
+from etl_runner.machine import facts as f
 from etl_runner.machine import stimuli as s
 from etl_runner.machine.facts import Token
 from etl_runner.machine.map_plan import run_arn
-from etl_runner.machine.state import OpenMapRun, Status
+from etl_runner.machine.state import OpenMapRun
 from etl_runner.store.store import MapRunRow, Store
+from etl_runner.store.tables import STATUSES
 from etl_runner.store.unit import Row
 
 _log = structlog.get_logger("map-run")
 
-DEFAULT_CONCURRENCY: Final = 1_000
-"""How many children a map run without MaxConcurrency may have at once on this node."""
-
-CHILDREN_PER_TURN: Final = 200
-THRESHOLD_EXCEEDED: Final = "States.ExceedToleratedFailureThreshold"
+MOST_FAILED_COMMITS: Final = 3
+"""A run whose children could not be committed so often, by themselves in the end, has failed."""
 
 
-@dataclass(slots=True)
-class Run:
-    """One map run in memory. `taken` counts the children made of the feeder's next page."""
-
-    row: MapRunRow
-    parent: Live
-    token: Token
-    state: model.MapState
-    plan: Json
-    feeder: Feeder
-    open: set[int] = field(default_factory=set)
-    succeeded: int = 0
-    failed: int = 0
-    position: Json = None
-    taken: int = 0
-    next_index: int = 0
-    read_all: bool = False
-    failure: StatesError | None = None
-    finishing: bool = False
-    nudged: bool = False
-
-    @property
-    def room(self) -> int:
-        """How many more children may be open."""
-        return int(self.plan["concurrency"] or DEFAULT_CONCURRENCY) - len(self.open)
+class MapRunNotRunning(Conflict):
+    """The map run has ended, so that nothing of it can be changed."""
 
 
 class MapRuns:
@@ -87,8 +65,11 @@ class MapRuns:
         self._runs: dict[int, Run] = {}
         self._by_token: dict[tuple[int, Token], int] = {}
         self._changed: set[int] = set()
+        self._fresh: dict[tuple[int, Token], Row] = {}
         self._to_begin: set[int] = set()
         self._to_stop: set[tuple[int, Token]] = set()
+        self._failed_commits: Counter[int] = Counter()
+        self._children = Children(store, self._fail, self._nudge)
         self._stopped = False
 
     def __len__(self) -> int:
@@ -108,101 +89,89 @@ class MapRuns:
         while self._to_stop:
             execution_id, token = next(iter(self._to_stop))
             row = self._store.map_run(execution_id, token)
-            self._knock_stops([] if row is None else self._store.open_children(row.id))
+            self._knock_stops(() if row is None else self._store.open_children(row.id))
             self._to_stop.discard((execution_id, token))
 
     def register(self, turn: Turn, maker: TurnMaker, live: Live, token: Token, plan: Json) -> None:
         """A map run is being opened: its row is written with the fact that opens it."""
-        run_id = maker.new_id()
-        turn.unit.map_runs.append(
-            {
-                "id": run_id,
-                "arn": run_arn(live.arn, plan, token),
-                "execution_id": live.id,
-                "token": token,
-                "status": "RUNNING",
-                "started_ms": turn.now_ms,
-                "stopped_ms": None,
-            }
-        )
+        row = insertion(opened(maker.new_id(), live, token, plan, turn.now_ms))
+        self._fresh[live.id, token] = row
+        turn.unit.map_runs.append(row)
+
+    def reopen(self, turn: Turn, live: Live, fact: f.MapRunRedriven) -> None:
+        """A map run is being taken up again. Raises StoreUnavailable."""
+        row = self._store.map_run_by_arn(run_arn(live.arn, fact.plan, fact.run))
+        if row is not None:
+            changed = change(redriven(row, fact.token, fact.count, turn.now_ms))
+            self._fresh[live.id, fact.token] = changed
+            turn.unit.map_run_changes.append(changed)
 
     def close(self, turn: Turn, live: Live, token: Token, status: str) -> None:
         """The parent has closed the map run's token: note how it ended."""
-        for opened in turn.unit.map_runs:
-            if (opened["execution_id"], opened["token"]) == (live.id, token):
-                opened["status"], opened["stopped_ms"] = status, turn.now_ms
-                return
+        fresh = self._fresh.get((live.id, token))
+        if fresh is not None:
+            fresh.update(status=status, stopped_ms=turn.now_ms)
+            return
         run = self._of(live.id, token)
-        row = run.row if run is not None else self._store.map_run(live.id, token)
+        if run is not None:
+            run.save(turn, status=status, stopped_ms=turn.now_ms, results_written=run.results_written)
+            return
+        row = self._store.map_run(live.id, token)
         if row is not None:
-            turn.unit.map_run_changes.append(_change(row, run, status=status, stopped_ms=turn.now_ms))
+            closed = replace(row, status=status, stopped_ms=turn.now_ms)
+            turn.unit.map_run_changes.append(change(closed))
 
     def refill(self, turn: Turn, maker: TurnMaker) -> None:
-        """Start children where there is room."""
+        """Start children where there is room. Raises StoreError.
+
+        After a commit that failed, the runs that were in it take turns, so that the one at fault is found.
+        """
+        suspects = [run_id for run_id in self._failed_commits if run_id in self._runs]
+        if suspects:
+            self._refill(turn, maker, self._runs[suspects[0]])
+            return
         for run in list(self._runs.values()):
-            wanted = run.failure is None and run.token in run.parent.machine.tokens
-            if wanted and run.room > 0 and not run.read_all:
-                self._refill(turn, maker, run)
+            self._refill(turn, maker, run)
 
     def _refill(self, turn: Turn, maker: TurnMaker, run: Run) -> None:
-        started = 0
-        while run.room > 0 and started < CHILDREN_PER_TURN:
-            page = run.feeder.peek()
-            if page is None:
-                break
+        wanted = run.failure is None and run.token in run.parent.machine.tokens
+        if wanted and run.room > 0 and not run.all_started:
             self._changed.add(run.row.id)
-            part = page.inputs[run.taken : run.taken + min(run.room, CHILDREN_PER_TURN - started)]
-            if not all(self._start_child(turn, maker, run, child_input) for child_input in part):
-                break
-            started += len(part)
-            run.taken += len(part)
-            if run.taken < len(page.inputs):
-                run.position = {**page.position, "skip": int(page.position["skip"]) + run.taken}
-                break
-            run.position, run.taken, run.read_all = page.after, 0, page.last
-            run.feeder.pop()
-            if run.read_all:
-                break
-        if started or run.read_all:
-            turn.unit.map_run_changes.append(_change(run.row, run, status="RUNNING", stopped_ms=None))
-        if run.read_all or started == CHILDREN_PER_TURN:
-            # There is more to start; or the last have ended already, or there was none at all: look again.
-            self._nudge(run)
+            if not self._children.refill(turn, maker, run):
+                self._changed.discard(run.row.id)
 
-    def _start_child(self, turn: Turn, maker: TurnMaker, run: Run, child_input: Json) -> bool:
-        """Start one child. False when that is not possible; the run has failed then."""
-        parent, label = run.parent, run.plan["label"]
-        name = f"{run.row.id:x}-{run.next_index}"
-        stimulus = s.Start(
-            execution_arn=child_execution_arn(parent.state_machine_arn, label, name),
-            name=name,
-            state_machine_arn=f"{parent.state_machine_arn}/{label}",
-            state_machine_name=parent.machine.start.state_machine_name,
-            role_arn=parent.machine.start.role_arn,
-            input=child_input,
-            scope=run.state.processor,
-            item_index=run.next_index,
-        )
-        try:
-            child = maker.new_execution(
-                turn, stimulus, definition_id=parent.definition_id, origin="map", map_run_id=run.row.id
-            )
-        except StoreError:
-            raise
-        except Exception as error:  # noqa: BLE001 -- one item's fault must not stop every turn that comes
-            _log.exception("a child of a map run could not be started", map_run=run.row.arn, child=name)
-            cause = f"the child {name} could not be started: {type(error).__name__}: {error}"
-            self._fail(run, StatesError("States.Runtime", cause))
-            return False
-        run.open.add(child.id)
-        run.next_index += 1
-        return True
+    def take(self, turn: Turn) -> None:
+        """Do what was asked for of map runs: change their bounds, see how they stand. Raises StoreError."""
+        for update in turn.map_run_updates:
+            self._update(turn, update)
+        for run_id in turn.nudged:
+            self.look(run_id)
+
+    def _update(self, turn: Turn, update: MapRunUpdate) -> None:
+        changes = {name: value for name, value in update.changes.items() if name in UPDATABLE}
+        run = self._runs.get(update.map_run_id)
+        if run is not None and run.token in run.parent.machine.tokens:
+            self._changed.add(run.row.id)
+            run.save(turn, **_whole(run.row, run.plan, changes))
+            turn.results.append((update.done, None))
+            self._nudge(run)
+            return
+        row = self._store.map_run_by_id(update.map_run_id)
+        if row is None or row.status != "RUNNING":
+            refusal = MapRunNotRunning("the map run is not running, so nothing of it can be changed")
+            turn.refused.append((update, refusal))
+            return
+        turn.unit.map_run_changes.append(change(replace(row, **changes)))
+        turn.results.append((update.done, None))
 
     # --- after the commit ---------------------------------------------------------------------------------
 
     def committed(self) -> None:
         """What was changed since the last commit is on the disk."""
+        for run_id in self._changed:
+            self._failed_commits.pop(run_id, None)
         self._changed.clear()
+        self._fresh.clear()
 
     def begin_soon(self, execution_id: int) -> None:
         """Begin the open map runs of an execution with the next turn."""
@@ -218,48 +187,53 @@ class MapRuns:
         frame = live.machine.frames[live.machine.tokens[work.token]]
         state = live.definition.scopes[frame.scope].states[frame.state or ""]
         assert isinstance(state, model.MapState)
-        position = None if row.cursor is None else loads(row.cursor)
         feeder = Feeder(
             state=state,
             plan=work.plan,
             source=None if row.source is None else loads(row.source),
-            position=position,
+            position=None if row.cursor is None else loads(row.cursor),
             aws=self._aws,
             nudge=lambda: self._knock(MapRunNudge(map_run_id=row.id)),
             rng=random.Random(self._rng.getrandbits(64)),  # noqa: S311 -- the feeder's thread needs its own
         )
-        counts = self._store.children_by_status(row.id)
         run = Run(
             row=row,
             parent=live,
-            token=work.token,
             state=state,
             plan=work.plan,
             feeder=feeder,
-            open=set(self._store.open_children(row.id)),
-            succeeded=counts.get("SUCCEEDED", 0),
-            failed=sum(n for status, n in counts.items() if status not in {"SUCCEEDED", "RUNNING"}),
-            position=position,
             next_index=row.next_index,
-            read_all=row.read_all,
+            items_started=row.items_started,
+            open=self._store.open_children(row.id),
         )
+        run.failed, run.failed_items = self._lost(row)
         self._runs[row.id] = run
         self._by_token[live.id, work.token] = row.id
-        if not run.read_all:
+        self._give_up(run)
+        if not row.read_all and run.failure is None:
             feeder.start()
         self._nudge(run)
+
+    def _lost(self, row: MapRunRow) -> tuple[int, int]:
+        """How many children did not succeed, and their items; those to be redriven left out."""
+        counts = self._store.children_by_status(row.id)
+        waiting = {}
+        if row.redrive_next < row.redrive_until:
+            waiting = self._store.children_by_status(row.id, first=row.redrive_next, until=row.redrive_until)
+        children = items = 0
+        for status in STATUSES:
+            if status not in {"SUCCEEDED", "RUNNING"}:
+                for sign, found in ((1, counts.get(status)), (-1, waiting.get(status))):
+                    children += 0 if found is None else sign * found.children
+                    items += 0 if found is None else sign * found.items
+        return children, items
 
     def child_ended(self, child: Live) -> None:
         """A child's end is committed."""
         run = self._runs.get(child.map_run_id or 0)
-        if run is None:
-            return
-        run.open.discard(child.id)
-        if child.machine.status is Status.SUCCEEDED:
-            run.succeeded += 1
-        else:
-            run.failed += 1
-        self._nudge(run)
+        if run is not None:
+            run.ended(child)
+            self._nudge(run)
 
     def look(self, run_id: int) -> None:
         """See whether a run has failed or has come to its end."""
@@ -270,19 +244,16 @@ class MapRuns:
         if run.finishing or self._stopped:
             return
         if run.failure is None:
-            failure = run.feeder.failure or self._over_tolerance(run)
+            failure = run.feeder.failure or run.over_tolerance()
             if failure is not None:
                 self._fail(run, failure)
-        if run.open or not (run.read_all or run.failure is not None):
+        if run.open or not (run.all_started or run.failure is not None):
             return
-        if self._store.children_by_status(run_id).get("RUNNING", 0):
+        if "RUNNING" in self._store.children_by_status(run_id):
             return
         run.finishing = True
-        run.failure = run.failure or self._over_tolerance(run)
-        if run.failure is not None:
-            self._answer(run, run.failure)
-        else:
-            self._workers.submit(self._finish, run)
+        run.failure = run.failure or run.over_tolerance()
+        self._workers.submit(self._finish, run)
 
     def cancel(self, execution_id: int, token: Token) -> None:
         """The parent wants no more of it: stop reading, stop the children."""
@@ -294,18 +265,27 @@ class MapRuns:
             self._knock_stops(run.open)
             self._forget(run)
 
-    def void(self, touched: Container[int]) -> None:
-        """A commit has failed: runs that were changed are begun again from where the store says they are."""
+    def void(self, touched: Container[int], *, passing: bool = False) -> None:
+        """A commit has failed: runs that were changed are begun again from where the store says they are.
+
+        `passing` says that nobody is at fault: the store cannot be used at present.
+        """
         for run in list(self._runs.values()):
+            if run.row.id in self._changed and not passing:
+                self._failed_commits[run.row.id] += 1
             if run.row.id in self._changed or run.parent.id in touched:
                 self._forget(run)
                 self._to_begin.add(run.parent.id)
+        if self._to_begin and not self._stopped:
+            self._knock(MapRunNudge(map_run_id=0))
         self._changed.clear()
+        self._fresh.clear()
 
     def forget_closed(self, execution_id: int, token: Token) -> None:
         """The parent has taken the run's answer."""
         run = self._of(execution_id, token)
         if run is not None:
+            self._failed_commits.pop(run.row.id, None)
             self._forget(run)
 
     def stop(self) -> None:
@@ -316,22 +296,38 @@ class MapRuns:
 
     def _finish(self, run: Run) -> None:
         try:
-            output = gather(self._store, self._aws, run.row, run.plan)
+            output = gather(self._store, self._aws, run)
+            run.results_written = True
+            if run.failure is not None:
+                self._answer(run, run.failure)
+                return
             self._knock(
                 Knock(execution_id=run.parent.id, stimulus=s.MapRunSuccess(token=run.token, output=output))
             )
         except StatesError as error:
-            self._answer(run, error)
+            self._answer(run, run.failure or error)
         except StoreUnavailable:
             run.finishing = False  # the next look asks the store too, and so waits until it can be read
             self._knock(MapRunNudge(map_run_id=run.row.id))
         except Exception as error:  # noqa: BLE001 -- a store or S3 fault that retries did not mend
             _log.exception("the results of a map run could not be written", map_run=run.row.arn)
-            self._answer(run, StatesError("States.ResultWriterFailed", f"{type(error).__name__}: {error}"))
+            lost = StatesError("States.ResultWriterFailed", f"{type(error).__name__}: {error}")
+            self._answer(run, run.failure or lost)
 
     def _answer(self, run: Run, error: StatesError) -> None:
         stimulus = s.MapRunFailure(token=run.token, error=error.error, cause=error.cause)
         self._knock(Knock(execution_id=run.parent.id, stimulus=stimulus))
+
+    def _give_up(self, run: Run) -> None:
+        """A run whose children cannot be committed fails; else they would be tried again for ever."""
+        failed = self._failed_commits[run.row.id]
+        if failed < MOST_FAILED_COMMITS:
+            if not failed:
+                del self._failed_commits[run.row.id]
+            return
+        _log.error("the children of a map run cannot be committed; it fails", map_run=run.row.arn)
+        cause = f"its children from {run.next_index} on could not be committed; the log says why"
+        self._fail(run, StatesError("States.Runtime", cause))
 
     def _fail(self, run: Run, failure: StatesError) -> None:
         """The run has failed: its children are stopped, and its parent is told when all have ended."""
@@ -347,7 +343,7 @@ class MapRuns:
 
     def _knock_stops(self, children: Iterable[int]) -> None:
         for child_id in sorted(children):
-            stop = s.Stop(error="States.MapRunStopped", cause="the map run was stopped")
+            stop = s.Stop(error=STOPPED, cause="the map run was stopped")
             self._knock(Knock(execution_id=child_id, stimulus=stop))
 
     def _forget(self, run: Run) -> None:
@@ -359,40 +355,15 @@ class MapRuns:
         run_id = self._by_token.get((execution_id, token))
         return None if run_id is None else self._runs.get(run_id)
 
-    @staticmethod
-    def _over_tolerance(run: Run) -> StatesError | None:
-        """Source: developer guide, "Setting failure thresholds for Distributed Map states"."""
-        tolerated = run.plan["tolerated"]
-        count, percentage = tolerated.get("count"), tolerated["percentage"]
-        over = count is not None and run.failed > count
-        if count is None or percentage:
-            if percentage == 0:
-                over = over or run.failed > 0
-            elif run.read_all:
-                over = over or run.failed * 100 > percentage * run.next_index
-        if not over:
-            return None
-        return StatesError(THRESHOLD_EXCEEDED, "The specified tolerated failure threshold was exceeded")
 
-
-def _change(row: MapRunRow, run: Run | None, *, status: str, stopped_ms: int | None) -> Row:
-    if run is None:
-        return {
-            "b_id": row.id,
-            "status": status,
-            "stopped_ms": stopped_ms,
-            "source": row.source,
-            "cursor": row.cursor,
-            "next_index": row.next_index,
-            "read_all": row.read_all,
-        }
-    source = run.feeder.source
-    return {
-        "b_id": row.id,
-        "status": status,
-        "stopped_ms": stopped_ms,
-        "source": None if source is None else dumps_text(source),
-        "cursor": None if run.position is None else dumps_text(run.position),
-        "next_index": run.next_index,
-        "read_all": run.read_all,
+def _whole(row: MapRunRow, plan: Json, changes: dict[str, Any]) -> dict[str, Any]:
+    """Changes of a run, with what the row of an earlier release left to its plan."""
+    if row.tolerated_percentage is not None:
+        return changes
+    tolerated = plan["tolerated"]
+    given = {
+        "max_concurrency": int(plan["concurrency"]),
+        "tolerated_count": tolerated.get("count"),
+        "tolerated_percentage": tolerated["percentage"],
     }
+    return given | changes

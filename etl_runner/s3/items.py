@@ -8,6 +8,7 @@ from typing import Any, Self, TypeAlias
 
 from etl_runner.errors import READER_FAILED, StatesError
 from etl_runner.jsontypes import Json
+from etl_runner.machine.map_plan import default_input
 from etl_runner.s3 import pinned as pinned_objects
 from etl_runner.s3.json_items import ARRAY, OBJECT, JsonItems
 from etl_runner.s3.object_bytes import ObjectBytes
@@ -15,7 +16,7 @@ from etl_runner.s3.pinned import Pinned
 from etl_runner.s3.plan import ChunkPlanner, Cursor, first_cursor
 from etl_runner.s3.reader_config import ReaderConfig
 from etl_runner.s3.records import CsvRecords, JsonLines
-from etl_runner.s3.taken import Segment, Taken, default_input
+from etl_runner.s3.taken import Segment, Taken
 
 _Records: TypeAlias = CsvRecords | JsonLines | JsonItems | ChunkPlanner
 

@@ -96,10 +96,11 @@ def open_source(s3: Any, source: Mapping[str, Json], config: Mapping[str, Json],
 
 
 def _rows_of(inventory: Inventory, config: Mapping[str, Json]) -> dict[str, Json]:
-    """How the files of an inventory are read: always as CSV without a header of their own."""
+    """How the files of an inventory are read: always as CSV, and as its own files have no header, without."""
+    given = config.get("CSVHeaders") if config.get("CSVHeaderLocation") == "GIVEN" else None
     rows: dict[str, Json] = {"InputType": "CSV", "CSVHeaderLocation": "GIVEN"}
-    rows["CSVHeaders"] = list(inventory.columns)
-    return rows | {name: config[name] for name in ("MaxItems",) if name in config}
+    rows["CSVHeaders"] = list(inventory.columns) if given is None else given
+    return rows | {name: config[name] for name in ("CSVDelimiter", "MaxItems") if name in config}
 
 
 def _listed(s3: Any, parameters: Mapping[str, Json]) -> Any:

@@ -2,12 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeAlias
+from typing import Protocol
 
 from etl_runner.jsontypes import Json
-
-STATE_DATA: Final = "STATE_DATA"
-"""Map.Item.Source of an item that comes from the state's own input."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,11 +64,3 @@ class Items(Protocol):
 
     def close(self) -> None:
         """Let go of connections. read() may be called again."""
-
-
-CursorAfter: TypeAlias = Callable[[int], Json]
-
-
-def default_input(value: Json, key: str | None) -> Json:
-    """What a child gets of an item without ItemSelector: the item itself, of a pair both halves."""
-    return value if key is None else {"Key": key, "Value": value}

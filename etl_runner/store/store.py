@@ -234,6 +234,10 @@ class Store:
         """The map run that an execution holds by this token."""
         return self._map_run(and_(t.MapRun.execution_id == execution_id, t.MapRun.token == token))  # type: ignore[arg-type]
 
+    def map_run_by_id(self, map_run_id: int) -> MapRunRow | None:
+        """One map run by its id."""
+        return self._map_run(t.MapRun.id == map_run_id)
+
     def map_run_by_arn(self, arn: str) -> MapRunRow | None:
         """The map run of an ARN."""
         return self._map_run(t.MapRun.arn == arn)

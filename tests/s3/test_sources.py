@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from etl_runner.errors import StatesError
+from etl_runner.machine.map_plan import default_input
 from etl_runner.s3.items import ItemStream
 from etl_runner.s3.sources import open_source, pin_source
-from etl_runner.s3.taken import default_input
 from tests.s3.fake_source import FakeSource
 
 S3Server = tuple[Any, str]
