@@ -150,9 +150,9 @@ def _check_item_reader(node: Node, subject: str, report: Report) -> None:
 
 
 _ONLY_FOR: Final = {
-    "CSVHeaderLocation": ("CSV",),
-    "CSVHeaders": ("CSV",),
-    "CSVDelimiter": ("CSV",),
+    "CSVHeaderLocation": ("CSV", "MANIFEST"),
+    "CSVHeaders": ("CSV", "MANIFEST"),
+    "CSVDelimiter": ("CSV", "MANIFEST"),
     "ItemsPointer": ("JSON",),
     "ChunkBytes": ("CSV", "JSONL"),
 }

@@ -37,7 +37,7 @@ def start_map(decision: Decision, frame: Frame, state: model.MapState) -> None:
         decision.emit(f.MapRunStarted(frame=frame.id, token=decision.machine.next_token, plan=plan))
         return
     items = _items(decision, frame, state, data)
-    assert items is not None
+    assert isinstance(items, list)
     concurrency = _concurrency(decision, frame, state, data)
     decision.emit(f.MapStarted(frame=frame.id, items=items, concurrency=concurrency))
     group = frame.open
@@ -49,17 +49,22 @@ def start_map(decision: Decision, frame: Frame, state: model.MapState) -> None:
     open_children(decision, frame, group)
 
 
-def _items(decision: Decision, frame: Frame, state: model.MapState, data: Json) -> list[Json] | None:
-    """The array to map over; None when an ItemReader brings the items."""
+def _items(decision: Decision, frame: Frame, state: model.MapState, data: Json) -> Json:
+    """What to map over; None when an ItemReader brings the items.
+
+    It is an array. For a Distributed Map it may be an object too, whose pairs are the items then. Source:
+    developer guide, "ItemReader", JSON data from a previous step.
+    """
     if state.item_reader is not None:
         return None
+    kinds = (list, dict) if state.mode is model.MapMode.DISTRIBUTED else (list,)
     if is_jsonata(state):
-        return _jsonata_items(decision, frame, state)
+        return _jsonata_items(decision, frame, state, kinds)
     try:
         found = state.items_path.evaluate(decision.env(frame, data))
     except PathNotFound as miss:
         raise StatesError(RUNTIME, f"Invalid path '{state.items_path.text}' : {miss}") from miss
-    if not isinstance(found, list):
+    if not isinstance(found, kinds):
         raise StatesError(
             RUNTIME,
             f'Reference path "{state.items_path.text}" must point to array. '
@@ -68,13 +73,17 @@ def _items(decision: Decision, frame: Frame, state: model.MapState, data: Json) 
     return found
 
 
-def _jsonata_items(decision: Decision, frame: Frame, state: model.MapState) -> list[Json]:
-    """What Items gives; without it the input must be the array."""
+def _jsonata_items(decision: Decision, frame: Frame, state: model.MapState, kinds: tuple[type, ...]) -> Json:
+    """What Items gives; without it the input itself."""
     if state.items is not None:
         assert isinstance(state.items, JsonataPayload)
-        found: list[Json] = state.items.evaluate(decision.env(frame, frame.data), "array")
-        return found
-    if not isinstance(frame.data, list):
+        env = decision.env(frame, frame.data)
+        if dict not in kinds:
+            return state.items.evaluate(env, "array")
+        found = state.items.evaluate(env)
+        # The second time, it fails with AWS's words for the type.
+        return found if isinstance(found, kinds) else state.items.evaluate(env, "array")
+    if not isinstance(frame.data, kinds):
         raise QueryEvaluationError(f"Map state input must be an array but was: {dumps_text(frame.data)}")
     return frame.data
 
