@@ -95,6 +95,7 @@ class ExecutionSummary:
     trace_header: str | None = None
     redrive_count: int = 0
     redriven_ms: int | None = None
+    items: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

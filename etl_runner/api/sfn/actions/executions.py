@@ -77,6 +77,8 @@ def list_executions(call: Call) -> Reply:
     except InvalidInput:
         raise invalid_token() from None
     shown = [listed(row, map_run_arn) for row in page.rows]
+    if map_run is not None:
+        shown = [{**each, "itemCount": row.items or 1} for each, row in zip(shown, page.rows, strict=True)]
     return {"executions": shown} | ({} if page.next_token is None else {"nextToken": page.next_token})
 
 
