@@ -27,7 +27,10 @@ from etl_runner.machine.aws_events import (
     failure,
 )
 from etl_runner.machine.map_plan import run_arn
-from etl_runner.machine.state import ROOT, Frame, Group, Machine, begin, evolve
+from etl_runner.machine.state import ROOT, Frame, Group, Machine, OpenTask, begin, evolve
+
+_JOBS: Final = (".sync", ".sync:2")
+"""Integrations whose task is a job: one that cannot even be submitted has an event of its own."""
 
 
 def project(
@@ -309,7 +312,16 @@ def _task_succeeded(p: _Projection, fact: f.TaskSucceeded) -> None:
 
 
 def _task_failed(p: _Projection, fact: f.TaskFailed) -> None:
-    _task_answered(p, fact.token, "Failed", failure(fact.error, fact.cause))
+    frame = p.holder(fact.token)
+    state = p.state(frame)
+    assert isinstance(state, model.TaskState)
+    assert isinstance(frame.open, OpenTask)
+    what = "Failed"
+    if frame.open.awaits_worker:
+        what = "ScheduleFailed"  # no worker had it, so it is not a worker that failed
+    elif state.resource.endswith(_JOBS) and not frame.open.submitted:
+        what = "SubmitFailed"
+    _task_answered(p, fact.token, what, failure(fact.error, fact.cause))
 
 
 def _task_timed_out(p: _Projection, fact: f.TaskTimedOut) -> None:

@@ -72,6 +72,46 @@ def _an_activity_and_an_open_map_run() -> Run:
     return run
 
 
+def _a_redriven_map_with_variables() -> Run:
+    first = {"Type": "Pass", "Assign": {"by": 10}, "Next": "Each"}
+    work = {
+        "Type": "Task",
+        "QueryLanguage": "JSONata",
+        "Resource": TASK["Resource"],
+        "Arguments": {"n": "{% $states.input * $by %}"},
+        "Assign": {"got": "{% $states.result %}"},
+        "Next": "Show",
+    }
+    show = {"Type": "Pass", "QueryLanguage": "JSONata", "Output": "{% [$got, $by] %}", "End": True}
+    each = {"Type": "Map", "MaxConcurrency": 2, "ItemProcessor": scope("Work", work, Show=show), "End": True}
+    run = Run(single(first, Each=each), [1, 2, 3])
+    run.succeed("one", state="Work", index=0)
+    run.fail("E", "why", state="Work", index=1)
+    run.now_ms += 1000
+    run.decide(s.Redrive())
+    return run
+
+
+def _a_redriven_map_run() -> Run:
+    processor = scope("Each", PASS) | {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    }
+    spread = {
+        "Type": "Map",
+        "QueryLanguage": "JSONata",
+        "Items": "{% $states.input.items %}",
+        "ItemSelector": {"v": "{% $states.context.Map.Item.Value & $x %}"},
+        "ItemProcessor": processor,
+        "Assign": {"results": "{% $states.result %}"},
+        "End": True,
+    }
+    first = {"Type": "Pass", "Assign": {"x.$": "$.x"}, "Next": "Spread"}
+    run = Run(single(first, Spread=spread), {"x": "y", "items": [1, 2]})
+    run.decide(s.MapRunFailure(token=1, error="E", cause="why"))
+    run.decide(s.Redrive())
+    return run
+
+
 CASES: Final[dict[str, tuple[Callable[[], Run], list[tuple[int, str, dict[str, Json]]]]]] = {
     "pause_before_a_retry": (
         _pause_before_a_retry,
@@ -95,6 +135,17 @@ CASES: Final[dict[str, tuple[Callable[[], Run], list[tuple[int, str, dict[str, J
             (5, "TaskSuccess", {"token": 2, "output": "done"}),
             (5, "MapRunSuccess", {"token": 1, "output": [3, 4]}),
         ],
+    ),
+    "a_redriven_map_with_variables": (
+        _a_redriven_map_with_variables,
+        [
+            (5, "TaskSuccess", {"token": 5, "output": "three"}),
+            (5, "TaskSuccess", {"token": 4, "output": "two"}),
+        ],
+    ),
+    "a_redriven_map_run": (
+        _a_redriven_map_run,
+        [(5, "MapRunSuccess", {"token": 2, "output": ["1y", "2y"]})],
     ),
 }
 

@@ -1,12 +1,22 @@
 """What the recorded histories do not show of the projection."""
 
+import dataclasses
+import json
+import random
+from typing import Final
+
 import pytest
 
+from etl_runner.jsontypes import dumps_text
 from etl_runner.machine import facts as f
+from etl_runner.machine import stimuli as s
 from etl_runner.machine.aws_events import TaskShape
 from etl_runner.machine.aws_history import project
+from etl_runner.machine.decide import start
 from etl_runner.machine.map_plan import run_arn
-from tests.machine.shell import PASS, TASK, Run, compiled, scope, single
+from tests.machine.shell import BEGUN_MS, PASS, TASK, Run, compiled, scope, single, start_of
+
+_DATA: Final = {"input", "output"}
 
 
 @pytest.mark.parametrize(
@@ -31,6 +41,47 @@ def test_a_resource_decides_how_its_task_is_shown(
 
     shown = None if about is None else {"resourceType": about[0], "resource": about[1]}
     assert (shape.family, dict(shape.about) or None) == (family, shown)
+
+
+@pytest.mark.parametrize("submitted", [False, True])
+def test_a_job_that_could_not_be_submitted_has_an_event_of_its_own(submitted: bool) -> None:
+    resource = "arn:aws:states:::states:startExecution.sync"
+    run = Run(single(TASK | {"Resource": resource, "Parameters": {"StateMachineArn": "a"}}))
+    if submitted:
+        run.decide(s.TaskSubmission(token=1, output={}))
+
+    run.fail("E", "why")
+
+    kind = "TaskFailed" if submitted else "TaskSubmitFailed"
+    event = next(e for e in run.events() if e["type"] == kind)
+    about = {"resourceType": "states", "resource": "startExecution.sync", "error": "E", "cause": "why"}
+    assert event[kind[0].lower() + kind[1:] + "EventDetails"] == about
+
+
+@pytest.mark.parametrize("text", ['[1, "a"]', "[1,\n2]"])
+def test_the_start_input_is_shown_as_it_was_sent_while_it_is_the_data(text: str) -> None:
+    given = json.loads(text)
+    states = single({"Type": "Pass", "Next": "Other"}, Other=PASS | {"Result": given})
+    definition = compiled(states)
+    first = dataclasses.replace(start_of(given), input_text=text)
+    _, made = start(definition, first, BEGUN_MS, random.Random(1))
+
+    events = list(project(definition, [(BEGUN_MS, made)], region="r"))
+
+    shown = [v for e in events for d in e.values() if isinstance(d, dict) for k, v in d.items() if k in _DATA]
+    assert shown == [text, text, text, text, dumps_text(given), dumps_text(given)]
+
+
+def test_versions_and_aliases_are_told_where_the_execution_was_started_with_them() -> None:
+    definition = compiled(single(PASS))
+    first = dataclasses.replace(
+        start_of(), state_machine_version_arn="arn:1", state_machine_alias_arn="arn:a"
+    )
+    _, made = start(definition, first, BEGUN_MS, random.Random(1))
+
+    details = next(project(definition, [(BEGUN_MS, made)], region="r"))["executionStartedEventDetails"]
+
+    assert (details["stateMachineVersionArn"], details["stateMachineAliasArn"]) == ("arn:1", "arn:a")
 
 
 def test_without_data_no_input_output_or_parameter_is_shown() -> None:
