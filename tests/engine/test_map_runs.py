@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from etl_runner.engine import feeder, map_runs, turn
+from etl_runner.engine import feeder, map_children, starts
 from etl_runner.machine import decide
 from etl_runner.machine import facts as f
 from etl_runner.machine.state import Status
@@ -355,7 +355,7 @@ def test_a_child_that_cannot_be_started_fails_its_map_and_nothing_else(
             raise ZeroDivisionError("inside")
         return start(definition, stimulus, *more)
 
-    monkeypatch.setattr(turn, "start", faulty)
+    monkeypatch.setattr(starts, "start", faulty)
     world.script.default = never
     parent = begin(world, distributed(), ["a", "poison", "b"])
     other = world.ask(single(TASK))
@@ -386,7 +386,7 @@ def test_items_are_read_only_a_few_pages_ahead(world: World) -> None:
     begin(world, distributed(MaxConcurrency=1), list(range(5_000)))
     world.until(lambda: len(world.script.invocations) == 1)
     (reader,) = world.engine._map_runs._runs.values()
-    ahead = sum(len(page.inputs) for page in reader.feeder._pages)
+    ahead = sum(len(page.children) for page in reader.feeder._pages)
 
     assert ahead <= feeder.PAGES_AHEAD * feeder.PAGE_CHILDREN
 
@@ -403,7 +403,7 @@ def test_ten_thousand_items(world: World) -> None:
 
     assert world.output(parent) == [None] * 10_000
     assert len(keys) == len(world.script.invocations) == 10_000
-    assert world.engine.turns < 3 * math.ceil(10_000 / map_runs.CHILDREN_PER_TURN) + 300
+    assert world.engine.turns < 3 * math.ceil(10_000 / map_children.CHILDREN_PER_TURN) + 300
     assert world.facts(parent, f.MapRunSucceeded)
 
 
