@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "serve": "Run the service.",
     "run": "Start a workflow.",
     "lint": "Check definitions and configuration.",
+    "test": "Run a definition offline with mocks.",
     "executions": "List, show, watch and stop executions.",
     "workflows": "List the workflows of the service.",
     "schedules": "List, fire, pause and resume schedules.",

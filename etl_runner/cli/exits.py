@@ -36,7 +36,7 @@ INTERRUPTED: Final = 130
 
 MEANINGS: Final = {
     FINE: "it went well",
-    FAILED: "the execution failed; lint: there are faults; events put: a rule failed",
+    FAILED: "the execution failed; lint: there are faults; test: a case failed; events put: a rule failed",
     MISTAKE: "a mistake in what was asked for",
     UNAVAILABLE: "the service or its store cannot be reached",
     INTERNAL: "a fault of etl-runner itself",

@@ -41,6 +41,7 @@ COLOURS: Final = {
     "caught": "yellow",
     "missed": "yellow",
     "paused": "yellow",
+    "passed": "green",
     "not reached": "bright_black",
 }
 

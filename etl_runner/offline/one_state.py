@@ -121,7 +121,7 @@ class OneState:
         self._rng = rng
         self._given = given
         self.items: list[Json] | None = None
-        alone = self._led_astray(_explicit(self._as_task(found.state)))
+        alone = self._led_astray(_explicit(self._alone(found.state)))
         state = watch.state(alone, stands_in=self.stands_in)
         stands = {way: model.SucceedState(name=way) for way in self._ways}
         scope = model.Scope(id=0, start_at=name, states={name: state, **stands})
@@ -241,29 +241,15 @@ class OneState:
         """Take the items that a Map would run over."""
         self.items = items
 
-    def _as_task(self, state: model.State) -> model.State:
+    def _alone(self, state: model.State) -> model.State:
         """A Map or Parallel as a task; any other state as it is."""
-        if not isinstance(state, model.MapState | model.ParallelState):
+        if isinstance(state, model.ParallelState):
+            return as_task(state, state.parameters)
+        if not isinstance(state, model.MapState):
             return state
-        given: object = state.parameters
-        if isinstance(state, model.MapState):
-            data = self._around.reader_data
-            given = MapInput(state, note=self._note, take=self.note_items, view=self._view, reader_data=data)
-        return model.TaskState(
-            name=state.name,
-            query_language=state.query_language,
-            input_path=state.input_path,
-            output_path=state.output_path,
-            output=state.output,
-            assign=state.assign,
-            next=state.next,
-            parameters=given,  # type: ignore[arg-type] # evaluates as payloads do
-            result_selector=state.result_selector,
-            result_path=state.result_path,
-            retry=state.retry,
-            catch=state.catch,
-            resource=MOCKED,
-        )
+        data = self._around.reader_data
+        given = MapInput(state, note=self._note, take=self.note_items, view=self._view, reader_data=data)
+        return as_task(state, given)
 
     def _led_astray(self, state: model.State) -> model.State:
         """Give the state with each way out leading to a stand-in, whose name tells the way."""
@@ -288,6 +274,25 @@ class OneState:
         name = f"{len(self._ways)} {way.next}"
         self._ways[name] = way
         return name
+
+
+def as_task(state: model.ParallelState | model.MapState, given: object) -> model.TaskState:
+    """A Map or Parallel as a task that someone else answers; `given` evaluates to its arguments."""
+    return model.TaskState(
+        name=state.name,
+        query_language=state.query_language,
+        input_path=state.input_path,
+        output_path=state.output_path,
+        output=state.output,
+        assign=state.assign,
+        next=state.next,
+        parameters=given,  # type: ignore[arg-type] # evaluates as payloads do
+        result_selector=state.result_selector,
+        result_path=state.result_path,
+        retry=state.retry,
+        catch=state.catch,
+        resource=MOCKED,
+    )
 
 
 def _explicit(state: model.State) -> model.State:

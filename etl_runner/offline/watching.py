@@ -124,7 +124,7 @@ class Watch:
             case model.ItemReader() | model.ItemBatcher() | model.ResultWriter():
                 return self._object(value, {})
             case _ if hasattr(value, "matches"):
-                return WatchedRule(value, self)
+                return WatchedRule(value, self, stage)
             case _:
                 return value
 
@@ -222,17 +222,21 @@ class Identity:
 
 
 class WatchedRule:
-    """A choice rule in other surroundings."""
+    """A choice rule that tells whether it held."""
 
-    __slots__ = ("_inner", "_watch")
+    __slots__ = ("_inner", "_stage", "_watch")
 
-    def __init__(self, inner: Any, watch: Watch) -> None:
+    def __init__(self, inner: Any, watch: Watch, stage: str) -> None:
         self._inner = inner
         self._watch = watch
+        self._stage = stage
 
     def matches(self, env: Env) -> bool:
         """As the rule itself does."""
-        return bool(self._inner.matches(self._watch.view(env)))
+        holds = bool(self._inner.matches(self._watch.view(env)))
+        if self._stage:
+            self._watch.note(self._stage, holds)
+        return holds
 
 
 class WatchedPlace(ReferencePath):
