@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError, ParamValidationError
 
-from tests.conformance.matching import Difference, Matcher, as_today, history
+from tests.conformance.comparing import comparable, nearest_order
+from tests.conformance.matching import Difference, Matcher
 from tests.conformance.recordings import Call, Recording, is_error
 from tests.conformance.world import ACCOUNT, REGION, World
 
@@ -22,8 +23,6 @@ Json = Any
 
 PATIENCE_S: Final = 75.0
 SETTLED_S: Final = 0.4
-_ENCRYPTION_SHOWN: Final = "2024-08"
-"""Since then AWS shows the encryption of every state machine that it describes; older recordings lack it."""
 _LISTS: Final = {"ListStateMachines", "ListActivities"}
 _NAMED_BY: Final = {
     "CreateBucket": "Bucket",
@@ -88,6 +87,11 @@ class _Script:
             if call.error.endswith("DoesNotExist"):
                 self._name_the_missing(call)
         self._name_roles()
+        buckets = [
+            call.parameters["Bucket"] for call in self.recording.calls if call.operation == "CreateBucket"
+        ]
+        if buckets:
+            self.values.setdefault("bucket-name", self.values[buckets[0]])
 
     def _name(self, call: Call, given: str, tag: str, place: int) -> None:
         if call.operation in _OWN and given[:1] != "<" and call.error:
@@ -119,11 +123,11 @@ class _Script:
         ]
         different = {each.parameters["definition"] for each in made}
         deletes = any(each.operation == "DeleteStateMachine" for each in self.recording.calls)
-        if call is made[-1] and len(different) > 1 and not call.error and not deletes:
+        if made and call is made[-1] and len(different) > 1 and not call.error and not deletes:
             self.twin = (self.values[given], f"{self.values[given]}twin")
 
     def _name_roles(self) -> None:
-        roles = [call.parameters.get("roleArn", "") for call in self.recording.calls]
+        roles = [call.parameters.get("roleArn") or "" for call in self.recording.calls]
         literal = next((role for role in roles if role.startswith("arn:")), None)
         for role in ("snf_role_arn", "sfn_role_arn", "<trusted_role_arn>"):
             own = f"arn:aws:iam::{self.account}:role/{role.strip('<>')}"
@@ -205,22 +209,8 @@ class _Script:
 
     def _compare(self, name: str, expected: Json, actual: Json) -> None:
         expected = self._filled(expected)
-        if (
-            isinstance(expected, dict)
-            and isinstance(expected.get("events"), list)
-            and isinstance(actual, dict)
-        ):
-            numbered = all(isinstance(event.get("id"), int) for event in expected["events"])
-            order = (
-                (lambda events: events)
-                if numbered
-                else (lambda events: history([_blank(event) for event in events]))
-            )
-            found = [_plain(event) for event in actual.get("events", [])]
-            if not numbered:
-                found = [event for event in found if event["type"] != "ParallelStateSucceeded"]
-            expected = {**expected, "events": order(as_today(expected["events"]))}
-            actual = {**actual, "events": order(found)}
+        if isinstance(expected, dict) and isinstance(actual, dict):
+            expected, actual = comparable(expected, actual, month=self.recording.month)
         for difference in self.matcher.differences(expected, actual):
             self._differ(name + difference.path[1:], difference.expected, difference.actual)
 
@@ -247,7 +237,7 @@ class _Script:
         if name == "end_event":
             return max(self.log_events, key=lambda event: int(event["id"]), default=None)
         if isinstance(expected, list) and name in {"stepfunctions_events", "messages"}:
-            return self._wait_for_messages(len(expected))
+            return nearest_order(expected, self._wait_for_messages(len(expected)), self._probe)
         return self._pages_together(expected) if isinstance(expected, list) else None
 
     def _pages_together(self, expected: list[Json]) -> Json:
@@ -424,7 +414,7 @@ class _Script:
             return len(self.messages) >= count
 
         self.until(look, 15.0)
-        return sorted(self.messages, key=_status_order)
+        return self.messages
 
     def token(self, call: Call, parameters: dict[str, Json]) -> bool:
         """The token in a call is that of the run it was recorded in; ours came with a message."""
@@ -569,14 +559,6 @@ def _told(answer: Json, raised: Exception | None, expected: Json) -> Json:
     return found
 
 
-def _plain(event: Json) -> Json:
-    return dict(event)
-
-
-def _blank(event: Json) -> Json:
-    return {key: value for key, value in event.items() if key != "timestamp"}
-
-
 def _replaced(text: str, name: str, value: str) -> str:
     if name[:1] == "<":
         return text.replace(name, value)
@@ -616,12 +598,3 @@ def _tokens(message: Json) -> Iterator[str]:
                 yield value
             else:
                 yield from _tokens(_read(value) if isinstance(value, str) else value)
-
-
-def _status_order(message: Json) -> tuple[int, str]:
-    status = (
-        message.get("detail", {}).get("status", "")
-        if isinstance(message, dict) and isinstance(message.get("detail"), dict)
-        else ""
-    )
-    return (0 if status == "RUNNING" else 1), ""
