@@ -18,7 +18,7 @@ class Returned:
 class Thrown:
     """The task failed."""
 
-    error: str
+    error: str | None
     cause: str | None = None
 
 
@@ -36,6 +36,10 @@ class Mocks(Protocol):
         """Whether this state is mocked at all: a Map or Parallel is then answered as a whole."""
         ...
 
+    def as_left(self, state: str) -> bool:
+        """Whether the answer for a Map or Parallel is what the state leaves, not what its work gives."""
+        ...
+
     def answer(self, state: str, arguments: Json) -> Answer:
         """The answer for the next hand-out of a state. Raises Unmocked."""
         ...
@@ -45,6 +49,10 @@ class NoMocks:
     """Nobody answers: enough for machines without tasks."""
 
     def has(self, state: str) -> bool:  # noqa: ARG002 -- none is
+        """No."""
+        return False
+
+    def as_left(self, state: str) -> bool:  # noqa: ARG002 -- none is
         """No."""
         return False
 

@@ -64,6 +64,8 @@ class MapInput:
         try:
             found = state.items_path.evaluate(env)
         except PathNotFound as miss:
+            if state.item_reader is not None:
+                return None  # the items come from there
             raise StatesError(RUNTIME, f"Invalid path '{state.items_path.text}' : {miss}") from miss
         items = self._checked(found, state.items_path.path.text, read=state.item_reader is not None)
         if items is not None:

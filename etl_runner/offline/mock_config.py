@@ -69,6 +69,10 @@ class CaseMocks:
         """Whether the case mocks this state."""
         return state in self.case.responses
 
+    def as_left(self, state: str) -> bool:  # noqa: ARG002 -- for any state
+        """A mocked response is what the work gives."""
+        return False
+
     def answer(self, state: str, arguments: Json) -> Answer:  # noqa: ARG002 -- responses go by number alone
         """The answer for the next hand-out of a state. Raises Unmocked."""
         response = self.case.responses.get(state)

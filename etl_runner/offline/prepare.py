@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from etl_runner.asl import model
-from etl_runner.asl.dataflow import JsonataExpression
+from etl_runner.asl.dataflow import WHOLE, JsonataExpression, ReferencePath
 from etl_runner.errors import InvalidInput
 from etl_runner.jsontypes import Json
+from etl_runner.offline.answers import Mocks
 from etl_runner.offline.map_input import MapInput
 from etl_runner.offline.one_state import as_task, find_state
 from etl_runner.offline.watching import Watch, WatchedExpression, WatchedRule, plain_view
@@ -18,7 +19,7 @@ Chosen = Callable[[str, int], None]
 def prepare(
     machine: model.StateMachine,
     *,
-    mocked: Callable[[str], bool],
+    mocks: Mocks,
     chosen: Chosen,
     first: str | None = None,
     last: str | None = None,
@@ -31,7 +32,7 @@ def prepare(
     scopes = [
         replace(
             scope,
-            states={name: _ready(state, mocked, chosen) for name, state in scope.states.items()},
+            states={name: _ready(machine, state, mocks, chosen) for name, state in scope.states.items()},
         )
         for scope in machine.scopes
     ]
@@ -52,16 +53,47 @@ def prepare(
     return replace(machine, scopes=tuple(scopes)), start
 
 
-def _ready(state: model.State, mocked: Callable[[str], bool], chosen: Chosen) -> model.State:
-    if isinstance(state, model.MapState) and mocked(state.name):
-        given = MapInput(state, note=_unheard, take=_untaken, view=plain_view, reader_data=None)
-        return as_task(state, given)
-    if isinstance(state, model.ParallelState) and mocked(state.name):
-        return as_task(state, state.parameters)
+def _ready(machine: model.StateMachine, state: model.State, mocks: Mocks, chosen: Chosen) -> model.State:
+    if isinstance(state, model.MapState | model.ParallelState) and mocks.has(state.name):
+        return _mocked(machine, state, mocks)
     if isinstance(state, model.ChoiceState):
         branches = [_told(state.name, place, branch, chosen) for place, branch in enumerate(state.choices)]
         return replace(state, choices=tuple(branches))
     return state
+
+
+def _mocked(
+    machine: model.StateMachine, state: model.MapState | model.ParallelState, mocks: Mocks
+) -> model.State:
+    """A Map or Parallel that is answered as a whole."""
+    given: object = state.parameters
+    if isinstance(state, model.MapState):
+        given = MapInput(state, note=_unheard, take=_untaken, view=plain_view, reader_data=None)
+    if not mocks.as_left(state.name):
+        return as_task(state, given)
+    if isinstance(state, model.MapState) and not _needs_answers(machine, state):
+        return state  # run, it tells more
+    return replace(
+        as_task(state, given),
+        result_selector=None,
+        result_path=ReferencePath.whole(),
+        output_path=WHOLE,
+        output=None,
+    )
+
+
+def _needs_answers(machine: model.StateMachine, state: model.MapState) -> bool:
+    writes = state.result_writer is not None and state.result_writer.resource
+    return state.item_reader is not None or bool(writes) or _works(machine, state)
+
+
+def _works(machine: model.StateMachine, state: model.State) -> bool:
+    """Whether there is a Task in a state, however deep."""
+    scopes = state.branches if isinstance(state, model.ParallelState) else ()
+    if isinstance(state, model.MapState):
+        scopes = (state.processor,)
+    inner = [each for scope in scopes for each in machine.scopes[scope].states.values()]
+    return isinstance(state, model.TaskState) or any(_works(machine, each) for each in inner)
 
 
 def _unheard(_stage: str, _value: Json) -> None:

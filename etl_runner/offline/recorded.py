@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from etl_runner.errors import InvalidInput
-from etl_runner.jsontypes import Json, dumps_canonical, loads
+from etl_runner.jsontypes import Json, dumps_canonical, dumps_text, loads
 from etl_runner.offline.answers import Answer, Returned, Thrown, Unmocked
 
 _SCHEDULED: Final = {
@@ -57,13 +57,15 @@ class RecordedRun:
 
     input: Json
     answers: Mapping[str, list[Recorded]]
+    map_runs: frozenset[str]
     status: str
     output: tuple[Json] | None = None
     error: str | None = None
 
     def mocks(self) -> "RecordedMocks":
         """Who answers in one run."""
-        return RecordedMocks({state: list(answers) for state, answers in self.answers.items()})
+        left = {state: list(answers) for state, answers in self.answers.items()}
+        return RecordedMocks(left, self.map_runs)
 
 
 @dataclass(slots=True)
@@ -75,6 +77,7 @@ class RecordedMocks:
     """
 
     left: dict[str, list[Recorded]]
+    map_runs: frozenset[str]
     _known: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -83,6 +86,10 @@ class RecordedMocks:
     def has(self, state: str) -> bool:
         """Whether the history has work of this state."""
         return state in self._known
+
+    def as_left(self, state: str) -> bool:
+        """Whether it is a Distributed Map: of its children the history has nothing, but what it left."""
+        return state in self.map_runs
 
     def answer(self, state: str, arguments: Json) -> Answer:
         """The answer for the next hand-out of a state. Raises Unmocked."""
@@ -109,24 +116,29 @@ def read_history(text: str, file: str) -> RecordedRun:
 
 
 def _read(events: list[dict[str, Any]]) -> RecordedRun:
+    events = sorted(events, key=lambda event: int(event["id"]))  # it may have been asked for in reverse
     by_id = {event["id"]: event for event in events}
     first = events[0]
     if first["type"] != "ExecutionStarted":
-        raise ValueError("its first event is no ExecutionStarted; it may be in reverse order")
+        raise ValueError("its first event is no ExecutionStarted")
     answers: dict[str, list[Recorded]] = defaultdict(list)
+    map_runs: set[str] = set()
     for event in events:
         answer = _answer(event)
         if answer is not None:
             state, arguments = _handed_out(event, by_id)
             answers[state].append(Recorded(arguments=arguments, answer=answer))
-        elif event["type"] == "MapRunSucceeded":
-            answers[_state_of(event, by_id)].append(Recorded(arguments=None, answer=_of_map(event, events)))
+        elif event["type"] in {"MapRunSucceeded", "MapRunFailed"}:
+            state = _state_of(event, by_id)
+            map_runs.add(state)
+            answers[state].append(Recorded(arguments=None, answer=_of_map(event, events)))
     last = events[-1]
     status = _ENDS.get(last["type"], "")
     told = last.get(f"execution{last['type'].removeprefix('Execution')}EventDetails", {})
     return RecordedRun(
         input=_json(first["executionStartedEventDetails"].get("input", "{}")),
         answers=dict(answers),
+        map_runs=frozenset(map_runs),
         status=status,
         output=(_json(told["output"]),) if "output" in told else None,
         error=told.get("error"),
@@ -139,8 +151,11 @@ def _answer(event: dict[str, Any]) -> Answer | None:
         return Returned(output=_json(event.get(_SUCCEEDED[kind], {}).get("output", "null")))
     if kind in _FAILED:
         told = event.get(_FAILED[kind], {})
-        absent = "States.Timeout" if kind.endswith("TimedOut") else ""
-        return Thrown(error=told.get("error", absent), cause=told.get("cause"))
+        absent = "States.Timeout" if kind.endswith("TimedOut") else None
+        cause = told.get("cause")
+        return Thrown(
+            error=told.get("error", absent), cause=dumps_text(cause) if isinstance(cause, dict) else cause
+        )
     return None
 
 
@@ -165,7 +180,10 @@ def _state_of(event: dict[str, Any], by_id: dict[int, dict[str, Any]]) -> str:
 
 
 def _of_map(event: dict[str, Any], events: list[dict[str, Any]]) -> Answer:
-    """The result of a Distributed Map: the history has only what the state left."""
+    """What came of a Distributed Map: of its result the history has only what the state left."""
+    if event["type"] == "MapRunFailed":
+        told = event.get("mapRunFailedEventDetails", {})
+        return Thrown(error=told.get("error"), cause=told.get("cause"))
     for later in events:
         if later["id"] > event["id"] and later["type"] == "MapStateExited":
             return Returned(output=_json(later["stateExitedEventDetails"].get("output", "null")))

@@ -59,7 +59,7 @@ def run(
     Raises NotFound and InvalidInput for states that make no path.
     """
     offline = _Offline(machine, mocks, limits, seed)
-    definition, scope = prepare(machine, mocked=mocks.has, chosen=offline.chosen, first=first, last=last)
+    definition, scope = prepare(machine, mocks=mocks, chosen=offline.chosen, first=first, last=last)
     offline.definition = definition
     try:
         ended = offline.execution(given, scope, depth=0, index=None)
