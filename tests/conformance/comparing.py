@@ -10,6 +10,8 @@ Json = Any
 _ENCRYPTION_SHOWN: Final = "2024-08"
 """Since then AWS shows the encryption of every state machine that it describes."""
 
+_LEFT_OUT: Final = frozenset({"ParallelStateSucceeded", "ParallelStateFailed"})
+
 
 def comparable(expected: Json, actual: Json, *, month: str) -> tuple[Json, Json]:
     """The pair with what is chance (the order of chains that ran side by side) or has changed put right."""
@@ -21,11 +23,9 @@ def comparable(expected: Json, actual: Json, *, month: str) -> tuple[Json, Json]
     theirs = _as_today(theirs)
     if not all(isinstance(event.get("id"), int) for event in theirs):
         # Recorded without numbers, sorted, without the event that comes before or after the last branch.
-        ours = [event for event in ours if event["type"] != "ParallelStateSucceeded"]
+        ours = [event for event in ours if event["type"] not in _LEFT_OUT]
         theirs, ours = _sorted(theirs), _sorted(ours)
-    elif [event["type"] for event in theirs] != [event["type"] for event in ours] or _links(theirs) != _links(
-        ours
-    ):
+    elif _shape(theirs) != _shape(ours):
         theirs, ours = _in_tree_order(theirs), _in_tree_order(ours)
     return {**expected, "events": theirs}, {**actual, "events": ours}
 
@@ -40,8 +40,8 @@ def nearest_order(
     return next((order for order in orders if not probe(expected, order)), found)
 
 
-def _links(events: list[Json]) -> list[Json]:
-    return [(event["id"], event["previousEventId"]) for event in events]
+def _shape(events: list[Json]) -> list[Json]:
+    return [(event["type"], event["id"], event["previousEventId"]) for event in events]
 
 
 def _as_today(events: list[Json]) -> list[Json]:
@@ -80,7 +80,7 @@ def _value(text: Json) -> Json:
 
 
 def _in_tree_order(events: list[Json]) -> list[Json]:
-    """Events in the order of their ways from the beginning, which does not depend on how chains took turns."""
+    """Events in the order of their ways from the beginning, which tells nothing of how chains took turns."""
     ways: dict[int, list[str]] = {0: []}
     for event in events:
         ways[event["id"]] = [*ways.get(event["previousEventId"], []), _step(event)]

@@ -81,6 +81,9 @@ class _Script:
             given = call.parameters.get(key)
             if isinstance(given, str) and (given[:1] == "<" or _NAME.fullmatch(given)):
                 self._name(call, given, tag, place)
+            if call.operation == "PutRule":
+                for word in _PLACEHOLDER.findall(call.parameters.get("EventPattern", "")):
+                    self.values.setdefault(word, f"{word.strip('<>')}-{tag}")
             asked = call.parameters.get("name")
             if call.operation == "StartExecution" and isinstance(asked, str) and asked[:1] == "<":
                 self.values.setdefault(asked, f"execution-{tag}")
