@@ -170,11 +170,7 @@ class Feeder:
 
     def _page(self, reader: Items, first: int, skip: int) -> Page:
         taken = reader.read(_page_items(self._plan))
-        selected = [
-            select_item(self._state, self._plan, MapItem(first + number, value, key, source), self._rng)
-            for number, (value, key, source) in enumerate(taken)
-        ]
-        children = list(batched(self._plan, selected, first=first))
+        children = list(batched(self._plan, self._selected(taken, first), first=first))
         over = first + len(taken)
         self.known = max(self.known, over)
         skipped, children = children[:skip], children[skip:]
@@ -185,6 +181,14 @@ class Feeder:
             after={"at": reader.cursor, "items": over, "skip": 0},
             last=reader.done,
         )
+
+    def _selected(self, taken: Taken, first: int) -> list[Json]:
+        if self._state.item_selector is None and taken.keys is None:
+            return taken.values
+        return [
+            select_item(self._state, self._plan, MapItem(first + number, value, key, source), self._rng)
+            for number, (value, key, source) in enumerate(taken)
+        ]
 
     def _put(self, page: Page) -> bool:
         with self._changed:
