@@ -108,7 +108,7 @@ def read_history(text: str, file: str) -> RecordedRun:
         document = loads(text)
         events = document["events"] if isinstance(document, dict) else document
         return _read(events)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise InvalidInput(
             f"{file} is no execution history: {type(error).__name__} {error}. Give what "
             "`aws stepfunctions get-execution-history` prints, with all its pages"
