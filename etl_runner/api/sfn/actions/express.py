@@ -57,10 +57,13 @@ def _told(call: Call, request: StartRequest, ended: Ended) -> Reply:
     told = {name: value for name, value in told.items() if value is not None}
     if call.parameters.get("includedData") == "METADATA_ONLY":
         return told | included("input", None) | included("output", None)
-    told |= included("input", request.input_text or dumps_text(request.input))
+    input_text = request.input_text or dumps_text(request.input)
+    told |= included("input", input_text)
     if ended.output is UNSET:
         return told | {"outputDetails": {"included": True}}
-    return told | included("output", dumps_text(ended.output))
+    # What comes out as it went in keeps its text, as in histories.
+    unchanged = ended.output is request.input
+    return told | included("output", input_text if unchanged else dumps_text(ended.output))
 
 
 ACTIONS: Final[Mapping[str, Action]] = {"StartSyncExecution": start_sync_execution}
