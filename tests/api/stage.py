@@ -15,6 +15,7 @@ import uvicorn
 
 from etl_runner.api.http import create_app
 from etl_runner.api.operations import Operations
+from etl_runner.api.sfn.caller import Callers
 from etl_runner.api.sfn.histories import Histories
 from etl_runner.clock import SystemClock
 from etl_runner.config.load import load_config
@@ -91,6 +92,7 @@ class Stage:
         self.store = Store(folder / "store.db")
         self.script = Script()
         self.script.behaviours["Stuck"] = never
+        self.router = self.script
         self.engine = Engine(store=self.store, invoker=self.script, clock=self.clock)
         self.config = load_config(
             self.config_dir,
@@ -140,13 +142,13 @@ class Stage:
 
 
 @contextmanager
-def served(stage: Stage, token: str | None = None) -> Iterator[str]:
+def served(stage: Stage, token: str | None = None, callers: Callers | None = None) -> Iterator[str]:
     """The stage behind a real HTTP server on a free port; gives its URL."""
     # With its protocol named, as the daemon does: asyncio turns Nagle's delay off by that alone.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen(128)
-    app = create_app(stage.operations, api_token=token)
+    app = create_app(stage.operations, api_token=token, callers=callers)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none", lifespan="off"))
     # The socket listens already: whoever connects before the server is up waits in its queue.
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="served")
