@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from etl_runner.tasks.contract import Invocation, Outcome
 from tests.api.sfn_stage import Served, refusal, serving, told
 from tests.engine.harness import PASS, TASK, fail, single
 from tests.engine.harness import echo as harness_echo
@@ -48,7 +49,7 @@ def test_a_name_with_a_forbidden_character_is_refused(api: Served, echo: str, na
     ("given", "fault"),
     [
         ("not some json", f"Unrecognized token 'not': was expecting {VALUES}"),
-        ("{'not': 'json'", "Unexpected character (''' (code 39)): was expecting double-quote to start field name"),
+        ("{'not'", "Unexpected character (''' (code 39)): was expecting double-quote to start field name"),
         ("", "Invalid execution input."),
     ],
     ids=["no token", "no quotes", "empty"],
@@ -277,7 +278,11 @@ def test_lists_of_nothing_of_both_and_of_express_are_refused(api: Served) -> Non
 def test_a_failed_execution_goes_on_from_where_it_failed(api: Served) -> None:
     machine = api.machine(single({**TASK, "Comment": "redriven"}))
     answers = iter([fail("Broken"), harness_echo])
-    api.stage.script.behaviours["Only"] = lambda invocation: next(answers)(invocation)
+
+    def answer(invocation: Invocation) -> list[Outcome]:
+        return next(answers)(invocation)
+
+    api.stage.script.behaviours["Only"] = answer
     failed = api.run(machine)
     redriven = told(api.sfn.redrive_execution(executionArn=failed["executionArn"], clientToken="once"))
     again = told(api.sfn.redrive_execution(executionArn=failed["executionArn"], clientToken="once"))

@@ -1,4 +1,4 @@
-"""Histories over Step Functions' API: whole, in pages, backwards, without data, and kept no longer than need be."""
+"""Histories over Step Functions' API: whole, in pages, backwards, without data; and their keeping."""
 
 from collections.abc import Iterator
 from typing import Any
