@@ -81,7 +81,12 @@ class Children:
         )
         try:
             child = maker.new_execution(
-                turn, stimulus, definition_id=parent.definition_id, origin="map", map_run_id=run.row.id
+                turn,
+                stimulus,
+                definition_id=parent.definition_id,
+                origin="map",
+                map_run_id=run.row.id,
+                logging=parent.logging,
             )
         except StoreError:
             raise

@@ -291,8 +291,7 @@ def _changing(live: Live, now_ms: int, *, working: bool, wake_at_ms: int | None)
 
 
 def _execution_row(live: Live, now_ms: int, *, working: bool, wake_at_ms: int | None) -> Row:
-    request, first = live.request, live.machine.start
-    return {
+    row = {
         "id": live.id,
         "arn": live.arn,
         "state_machine_arn": live.state_machine_arn,
@@ -304,9 +303,15 @@ def _execution_row(live: Live, now_ms: int, *, working: bool, wake_at_ms: int | 
         "started_ms": live.machine.started_ms,
         "map_run_id": live.map_run_id,
         "item_index": live.item_index,
-        "state_machine_version_arn": first.state_machine_version_arn,
-        "state_machine_alias_arn": first.state_machine_alias_arn,
-        "trace_header": None if request is None else request.trace_header,
-        "logging": None if live.logging is None else dumps_text(live.logging),
         "redrive_count": 0,
     } | _changing(live, now_ms, working=working, wake_at_ms=wake_at_ms)
+    first = live.machine.start
+    seldom = {
+        "state_machine_version_arn": first.state_machine_version_arn,
+        "state_machine_alias_arn": first.state_machine_alias_arn,
+        "trace_header": None if live.request is None else live.request.trace_header,
+        "logging": None if live.logging is None else dumps_text(live.logging),
+    }
+    # Most have none of these, and every column of ten thousand rows costs.
+    row.update({name: value for name, value in seldom.items() if value is not None})
+    return row

@@ -117,7 +117,7 @@ _STATEMENTS: Final[Sequence[tuple[str, Insert | Update | Delete]]] = (
 )
 
 
-_VARIOUS: Final = ("map_run_changes", "ticks", "event_matches", "schedule_states")
+_VARIOUS: Final = ("executions", "map_run_changes", "ticks", "event_matches", "schedule_states")
 """Their rows may leave out what has a default, or what does not change."""
 
 
