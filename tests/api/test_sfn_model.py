@@ -8,6 +8,7 @@ from etl_runner.api.sfn.actions import actions
 from etl_runner.api.sfn.errors import AwsError
 from etl_runner.api.sfn.model import check, input_rule, service_model
 
+STATUSES = "SUCCEEDED, TIMED_OUT, PENDING_REDRIVE, ABORTED, FAILED, RUNNING"
 ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:m"
 
 
@@ -60,9 +61,8 @@ def test_actions_are_operations_of_the_model() -> None:
             "ListExecutions",
             {"stateMachineArn": ARN, "statusFilter": "DONE", "maxResults": -1},
             "2 validation errors detected: Value 'DONE' at 'statusFilter' failed to satisfy constraint: "
-            "Member must satisfy enum value set: [SUCCEEDED, TIMED_OUT, PENDING_REDRIVE, ABORTED, FAILED, "
-            "RUNNING]; Value '-1' at 'maxResults' failed to satisfy constraint: Member must have value greater than or "
-            "equal to 0",
+            f"Member must satisfy enum value set: [{STATUSES}]; Value '-1' at 'maxResults' failed to satisfy "
+            "constraint: Member must have value greater than or equal to 0",
             id="several",
         ),
         pytest.param(
