@@ -99,13 +99,13 @@ def _next(decision: Decision, frame_id: f.FrameId, name: str | None) -> None:
     frame = decision.machine.frames.get(frame_id)
     if frame is None:
         return  # aborted by a sibling while it stood in the queue
-    if name is None:
-        finish_frame(decision, frame)
+    if name:
+        decision.emit(f.StateEntered(frame=frame_id, state=name))
+        _do(decision, frame)
     elif name == RESTART:
         _again(decision, frame)
     else:
-        decision.emit(f.StateEntered(frame=frame_id, state=name))
-        _do(decision, frame)
+        finish_frame(decision, frame)
 
 
 def _do(decision: Decision, frame: Frame) -> None:

@@ -38,7 +38,7 @@ class Decision:
     would side by side.
     """
 
-    __slots__ = ("definition", "facts", "limits", "machine", "now_ms", "ready", "rng")
+    __slots__ = ("_near", "definition", "facts", "limits", "machine", "now_ms", "ready", "rng")
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class Decision:
         self.now_ms = now_ms
         self.rng = rng
         self.limits = limits
+        self._near = limits.events - _MARGIN
         self.facts: list[f.Fact] = []
         self.ready: deque[tuple[f.FrameId, str | None]] = deque()
 
@@ -60,7 +61,7 @@ class Decision:
         """Decide one fact. Raises EventLimitReached, with the fact undecided, when history has no room."""
         machine = self.machine
         if (
-            machine.events + _MARGIN > self.limits.events
+            machine.events > self._near
             and not isinstance(fact, _ENDS)
             and machine.events + events_added(machine, fact) >= self.limits.events
         ):

@@ -12,7 +12,7 @@ from etl_runner.machine import facts as f
 DEPENDS: Final = -1
 """The count depends on the frame or on the fact's own fields: state.py knows."""
 
-_FIXED: Final[dict[type, int]] = {
+EVENTS: Final[dict[type, int]] = {
     f.ExecutionStarted: 1,
     f.StateEntered: 1,
     f.StateExited: 1,
@@ -53,8 +53,4 @@ _FIXED: Final[dict[type, int]] = {
     f.FrameFailed: DEPENDS,
     f.FrameAborted: DEPENDS,
 }
-
-
-def events_of(fact: f.Fact) -> int:
-    """How many events `fact` stands for, or DEPENDS."""
-    return _FIXED[type(fact)]
+"""How many events a fact of each type stands for, or DEPENDS."""

@@ -30,11 +30,12 @@ from etl_runner.machine.decision import Decision
 from etl_runner.machine.state import Frame
 
 DATA_LIMIT: Final = "States.DataLimitExceeded"
+_JSONATA: Final = model.QueryLanguage.JSONATA
 
 
 def is_jsonata(state: model.StateBase) -> bool:
     """Whether a state writes its expressions in JSONata."""
-    return state.query_language is model.QueryLanguage.JSONATA
+    return state.query_language is _JSONATA
 
 
 def effective_input(decision: Decision, frame: Frame, state: model.StateBase) -> Json:
@@ -117,12 +118,12 @@ def leave(
 
     `variables` are given their values with it.
     """
-    assert frame.state is not None
     if output is frame.data:
-        decision.emit(f.StateExited(frame=frame.id, assigned=variables))
+        output = UNSET
     else:
+        assert frame.state is not None
         check_size(decision, output, frame.state)
-        decision.emit(f.StateExited(frame=frame.id, output=output, assigned=variables))
+    decision.emit(f.StateExited(frame=frame.id, output=output, assigned=variables))
     decision.ready.append((frame.id, to))
 
 

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from etl_runner.jsontypes import dumps
 from etl_runner.machine import facts as f
-from etl_runner.machine.event_count import DEPENDS, events_of
+from etl_runner.machine.event_count import DEPENDS, EVENTS
 from etl_runner.machine.shape import (
     ROOT,
     Frame,
@@ -52,17 +52,22 @@ def begin(start: f.ExecutionStarted, at_ms: int) -> Machine:
 
 def evolve(machine: Machine, fact: f.Fact, at_ms: int) -> None:
     """Change `machine` as `fact` says. Raises KeyError for a fact that does not fit: a damaged history."""
+    kind = type(fact)
     machine.facts += 1
-    events = events_added(machine, fact)
-    _EVOLVE[type(fact)](machine, fact, at_ms)
+    events = EVENTS[kind]
+    if events == DEPENDS:
+        events = _depending(machine, fact)
+    _EVOLVE[kind](machine, fact, at_ms)
     machine.events += events
 
 
 def events_added(machine: Machine, fact: f.Fact) -> int:
     """How many AWS history events `fact` adds to those of `machine`, which it has not changed yet."""
-    count = events_of(fact)
-    if count != DEPENDS:
-        return count
+    count = EVENTS[type(fact)]
+    return _depending(machine, fact) if count == DEPENDS else count
+
+
+def _depending(machine: Machine, fact: f.Fact) -> int:
     match fact:
         case f.TaskScheduled():
             return 1 if fact.awaits_worker else 2
@@ -166,8 +171,7 @@ def _state_entered(machine: Machine, fact: f.StateEntered, at: int) -> None:
 
 def _state_exited(machine: Machine, fact: f.StateExited, _at: int) -> None:
     frame = machine.frames[fact.frame]
-    frame.state = None
-    frame.left = None
+    frame.state = frame.left = None
     if fact.output is not UNSET:
         frame.data = fact.output
     if fact.assigned is not UNSET:

@@ -26,14 +26,16 @@ def start_task(decision: Decision, frame: Frame, state: model.TaskState) -> None
     task_token = None
     if activity or state.resource.endswith(_ANSWERED_BY_OTHERS):
         task_token = base64.urlsafe_b64encode(decision.rng.randbytes(48)).decode()
-    env = decision.env(frame, data, task_token=task_token)
-    arguments = data
-    if state.parameters is not None:
-        arguments = state.parameters.evaluate(env)
-        check_size(decision, arguments, _what(state), "was given an input")
+    arguments, credentials = data, None
+    if state.parameters is not None or state.credentials is not None:
+        env = decision.env(frame, data, task_token=task_token)
+        if state.parameters is not None:
+            arguments = state.parameters.evaluate(env)
+            check_size(decision, arguments, _what(state), "was given an input")
+        if state.credentials is not None:
+            credentials = state.credentials.evaluate(env)
     timeout_ms = _period_ms(decision, frame, data, state.timeout_seconds, "TimeoutSecondsPath")
     heartbeat_ms = _period_ms(decision, frame, data, state.heartbeat_seconds, "HeartbeatSecondsPath")
-    credentials = None if state.credentials is None else state.credentials.evaluate(env)
     decision.emit(
         f.TaskScheduled(
             frame=frame.id,
