@@ -13,7 +13,6 @@ from etl_runner.jsontypes import Json, dumps_text
 from etl_runner.tasks.aws_naming import camel, exception_name, modelled_error, service_title
 from etl_runner.tasks.handlers import CAUSE_LIMIT
 
-
 _COUNT_ATTEMPTS: Final = frozenset({"Sfn"})
 """Services whose causes tell how often the SDK tried (recorded in late 2025; older recordings have none)."""
 
