@@ -68,7 +68,7 @@ def execution(
         "error": machine.error,
         "cause": machine.cause,
         "wakeAt": iso(row.wake_at_ms),
-        "deadline": iso(machine.start.deadline_ms),
+        "deadline": iso(machine.deadline_ms),
         "events": machine.events,
         "current": story.current(),
         "states": story.states(),
