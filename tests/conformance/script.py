@@ -33,6 +33,7 @@ _NAMED_BY: Final = {
     "PutRule": "Name",
 }
 _OWN: Final = {"CreateStateMachine", "CreateActivity"}
+_MESSAGES: Final = {"stepfunctions_events", "messages"}
 _PLACEHOLDER: Final = re.compile(r"<[A-Za-z_][\w:\-]*>")
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -181,7 +182,10 @@ class _Script:
         client = self.world.client(call.service, self.account if call.service == "stepfunctions" else ACCOUNT)
         operations = {operation: name for name, operation in client.meta.method_to_api_mapping.items()}
         try:
-            return getattr(client, operations.get(call.operation, method))(**parameters)
+            answer = getattr(client, operations.get(call.operation, method))(**parameters)
+            return {
+                key: item.read().decode() if hasattr(item, "read") else item for key, item in answer.items()
+            }
         except ClientError as error:
             return {**error.response, "raised": error}
         except ParamValidationError as error:
@@ -203,9 +207,12 @@ class _Script:
             if code != call.error:
                 self._differ(f"{call.operation} error", call.error, code or "an answer")
         for name in call.recorded_as:
-            self._compare(
-                name, self.recording.expected[name], _told(answer, raised, self.recording.expected[name])
-            )
+            expected = self.recording.expected[name]
+            told = _told(answer, raised, expected)
+            if call.service != "stepfunctions" and isinstance(expected, dict):
+                # The stand-in's own answer: what it leaves out is not ours to judge.
+                expected = {key: value for key, value in expected.items() if key in told}
+            self._compare(name, expected, told)
 
     def _differ(self, path: str, expected: Json, actual: Json) -> None:
         self.differences.append(Difference(path, expected, actual))
@@ -220,9 +227,12 @@ class _Script:
     def _compare_the_rest(self) -> None:
         """Entries that no call answers with directly: what was found in queues, logs, and last events."""
         named = {name for call in self.recording.calls for name in call.recorded_as}
-        for name, expected in self.recording.expected.items():
+        for name, recorded in self.recording.expected.items():
             if name in named:
                 continue
+            expected = recorded
+            if name in _MESSAGES:  # one that was not deleted was received, and recorded, again
+                expected = [item for place, item in enumerate(recorded) if item not in recorded[:place]]
             self._compare(name, expected, self._found(name, expected))
 
     def _found(self, name: str, expected: Json) -> Json:
@@ -239,7 +249,7 @@ class _Script:
             )
         if name == "end_event":
             return max(self.log_events, key=lambda event: int(event["id"]), default=None)
-        if isinstance(expected, list) and name in {"stepfunctions_events", "messages"}:
+        if name in _MESSAGES:
             return nearest_order(expected, self._wait_for_messages(len(expected)), self._probe)
         return self._pages_together(expected) if isinstance(expected, list) else None
 

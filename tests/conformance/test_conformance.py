@@ -16,8 +16,13 @@ pytestmark = [needs_shared, pytest.mark.timeout(300)]
 
 SIDE_BY_SIDE: Final = 16
 
-UNLIKE: Final[dict[str, str]] = {}
-"""Recordings that we do not answer as recorded, each with the reason."""
+UNLIKE: Final[dict[str, str]] = {
+    "cd366bfa": ("the recording has neither definitions nor calls, only a history"),
+    "41e8ad01": (
+        "a negative MaxConcurrencyPath leaves AWS's history at its first event; ours fails the execution"
+    ),
+}
+"""Recordings that we do not answer as recorded, by the end of their file's name, each with the reason."""
 
 _ALL: Final = [] if SHARED is None else read_all(SHARED / "conformance")
 
@@ -36,7 +41,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Futur
 
 
 def _marked(recording: Recording) -> object:
-    reason = UNLIKE.get(recording.name)
+    reason = UNLIKE.get(recording.name.rpartition("#")[2])
     marks = () if reason is None else pytest.mark.xfail(reason=reason, strict=True)
     return pytest.param(recording, id=recording.name, marks=marks)
 
