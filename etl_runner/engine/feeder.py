@@ -204,6 +204,8 @@ class Feeder:
         reader = self._plan.get("reader")
         if reader is None:
             return _StateItems(self._plan["items"], cursor)
+        if "refusal" in reader:
+            raise StatesError(READER_FAILED, reader["refusal"])
         s3 = self._aws.client("s3")
         if self.source is None:
             self.source = pin_source(s3, reader)

@@ -97,6 +97,8 @@ class Run:
     def ended(self, child: Live) -> None:
         """A child has ended."""
         items = self.open.pop(child.id, 1)
+        if self.redriving and self.row.redrive_next == 0:
+            return  # it was stopped by the end of the last attempt, and is to be redriven if it must
         if child.machine.status is not Status.SUCCEEDED:
             self.failed += 1
             self.failed_items += items

@@ -37,7 +37,7 @@ from etl_runner.store.unit import Row
 
 _log = structlog.get_logger("map-run")
 
-MOST_FAILED_COMMITS: Final = 3
+MOST_FAILED_COMMITS: Final = 5
 """A run whose children could not be committed so often, by themselves in the end, has failed."""
 
 
@@ -126,19 +126,22 @@ class MapRuns:
 
         After a commit that failed, the runs that were in it take turns, so that the one at fault is found.
         """
-        suspects = [run_id for run_id in self._failed_commits if run_id in self._runs]
-        if suspects:
-            self._refill(turn, maker, self._runs[suspects[0]])
+        suspects = [self._runs[run_id] for run_id in self._failed_commits if run_id in self._runs]
+        if any(self._refill(turn, maker, run) for run in suspects):
             return
         for run in list(self._runs.values()):
             self._refill(turn, maker, run)
 
-    def _refill(self, turn: Turn, maker: TurnMaker, run: Run) -> None:
+    def _refill(self, turn: Turn, maker: TurnMaker, run: Run) -> bool:
         wanted = run.failure is None and run.token in run.parent.machine.tokens
-        if wanted and run.room > 0 and not run.all_started:
-            self._changed.add(run.row.id)
-            if not self._children.refill(turn, maker, run):
-                self._changed.discard(run.row.id)
+        if not wanted or run.room <= 0 or run.all_started:
+            return False
+        known = run.row.id in self._changed
+        self._changed.add(run.row.id)
+        changed = self._children.refill(turn, maker, run)
+        if not changed and not known:
+            self._changed.discard(run.row.id)
+        return changed
 
     def take(self, turn: Turn) -> None:
         """Do what was asked for of map runs: change their bounds, see how they stand. Raises StoreError."""

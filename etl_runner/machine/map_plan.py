@@ -28,6 +28,11 @@ STATE_DATA: Final = "STATE_DATA"
 
 _BAD_IN_LABEL: Final = re.compile(r"[^A-Za-z0-9._-]")
 _FRACTION: Final = "ToleratedFailurePercentagePath"
+_MAX_ITEMS: Final = "MaxItemsPath"
+
+
+class NumberError(StatesError):
+    """A `...Path` field leads to something else than the number that it needs."""
 
 
 def run_arn(execution_arn: str, plan: Json, token: int) -> str:
@@ -59,14 +64,7 @@ def make_plan(state: model.MapState, env: Env, *, items: Json, reads: Sequence[s
     if reader is None:
         plan["items"] = items
     else:
-        config = dict(reader.config)
-        if reader.max_items_path is not None:
-            config["MaxItems"] = _number(reader.max_items_path, env, "MaxItemsPath")
-        plan["reader"] = {
-            "resource": reader.resource,
-            "parameters": {} if reader.parameters is None else reader.parameters.evaluate(env),
-            "config": config,
-        }
+        plan["reader"] = _reader(reader, env)
     if state.item_batcher is not None:
         plan["batch"] = _batch(state.item_batcher, env)
     if state.result_writer is not None:
@@ -76,6 +74,25 @@ def make_plan(state: model.MapState, env: Env, *, items: Json, reads: Sequence[s
             "parameters": {} if writer.parameters is None else writer.parameters.evaluate(env),
             "config": dict(writer.config),
         }
+    return plan
+
+
+def _reader(reader: model.ItemReader, env: Env) -> Json:
+    """What to read and how.
+
+    A MaxItemsPath that leads to no number is not refused here: AWS begins a map run all the same, which fails
+    with the "refusal".
+    """
+    plan: dict[str, Json] = {
+        "resource": reader.resource,
+        "parameters": {} if reader.parameters is None else reader.parameters.evaluate(env),
+        "config": dict(reader.config),
+    }
+    if reader.max_items_path is not None:
+        try:
+            plan["config"]["MaxItems"] = _number(reader.max_items_path, env, _MAX_ITEMS)
+        except NumberError as wrong:
+            plan["refusal"] = wrong.cause
     return plan
 
 
@@ -123,10 +140,19 @@ def _number(
         raise StatesError(RUNTIME, f"Invalid path '{given.text}' : {miss}") from miss
     accepted = int | float if field == _FRACTION else int
     if isinstance(found, bool) or not isinstance(found, accepted):
-        raise StatesError(RUNTIME, not_a_number(given, field, found))
+        raise NumberError(RUNTIME, not_a_number(given, field, found))
     if not least <= found <= most:
-        raise StatesError(RUNTIME, f"{field.removesuffix('Path')} must be between {least} and {most}.")
+        raise NumberError(RUNTIME, _out_of_bounds(field, least, most))
     return found
+
+
+def _out_of_bounds(field: str, least: float, most: float) -> str:
+    name = field.removesuffix("Path")
+    if field == _MAX_ITEMS:
+        return f"field {name} must be positive"
+    if most == float("inf"):
+        return f"{name} must be positive." if least else f"{name} cannot be negative."
+    return f"{name} must be between {least} and {most}."
 
 
 def jsonata_number(

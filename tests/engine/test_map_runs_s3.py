@@ -24,7 +24,7 @@ def bucket(aws: AwsAccess) -> str:
     return fresh_bucket(aws.client("s3"))
 
 
-def begin(world: World, definition: dict[str, Any], bucket: str, key: str) -> int:
+def begin(world: World, definition: dict[str, Any], bucket: str, key: Any) -> int:
     asked = world.ask(definition, {"bucket": bucket, "key": key})
     world.until(asked.done)
     return asked.result(0).execution_id
@@ -143,3 +143,115 @@ def test_a_result_that_cannot_be_written_fails_the_map(aws_world: World) -> None
 
     assert aws_world.status(parent) is Status.FAILED
     assert aws_world.error(parent)[0] == "States.ResultWriterFailed"
+
+
+def test_the_objects_of_a_listing_are_items_with_the_bucket_as_source(
+    aws_world: World, aws: AwsAccess, bucket: str
+) -> None:
+    for key in ("in/a", "in/b", "in/c"):
+        put(aws, bucket, key, "x")
+    reader = {
+        "Resource": "arn:aws:states:::s3:listObjectsV2",
+        "Parameters": {"Bucket.$": "$.bucket", "Prefix": "in/"},
+        "ReaderConfig": {"MaxItems": 2},
+    }
+    selector = {"key.$": "$$.Map.Item.Value.Key", "source.$": "$$.Map.Item.Source"}
+    parent = begin(aws_world, distributed(ItemReader=reader, ItemSelector=selector), bucket, "")
+    aws_world.until_ended(parent)
+
+    assert aws_world.output(parent) == [
+        {"key": "in/a", "source": f"s3://{bucket}"},
+        {"key": "in/b", "source": f"s3://{bucket}"},
+    ]
+
+
+def test_a_listing_that_grows_during_a_restart_makes_no_child_twice(
+    aws_world: World, aws: AwsAccess, bucket: str
+) -> None:
+    for n in range(10):
+        put(aws, bucket, f"in/{n}", "x")
+    reader = {
+        "Resource": "arn:aws:states:::s3:listObjectsV2",
+        "Parameters": {"Bucket.$": "$.bucket", "Prefix": "in/"},
+    }
+    aws_world.script.default = never
+    parent = begin(aws_world, distributed(ItemReader=reader, MaxConcurrency=3), bucket, "")
+    aws_world.until(lambda: len(aws_world.script.invocations) == 3)
+    put(aws, bucket, "in/00", "new")
+    aws_world.restart(Script(lambda told: [Succeeded(token=told.token, output=told.arguments["Key"])]))
+    aws_world.until_ended(parent)
+
+    assert aws_world.output(parent) == [f"in/{n}" for n in range(10)]
+
+
+def test_pairs_of_an_object_are_items_with_their_keys(aws_world: World, aws: AwsAccess, bucket: str) -> None:
+    put(aws, bucket, "doc.json", json.dumps({"data": {"a": 1, "b": [2]}}))
+    config = {"InputType": "JSON", "ItemsPointer": "/data"}
+    selector = {
+        "key.$": "$$.Map.Item.Key",
+        "value.$": "$$.Map.Item.Value",
+        "source.$": "$$.Map.Item.Source",
+    }
+    plain = begin(aws_world, reading(config), bucket, "doc.json")
+    chosen = begin(aws_world, reading(config, ItemSelector=selector), bucket, "doc.json")
+    aws_world.until_ended(plain)
+    aws_world.until_ended(chosen)
+
+    assert aws_world.output(plain) == [{"Key": "a", "Value": 1}, {"Key": "b", "Value": [2]}]
+    assert aws_world.output(chosen) == [
+        {"key": "a", "value": 1, "source": f"s3://{bucket}/doc.json"},
+        {"key": "b", "value": [2], "source": f"s3://{bucket}/doc.json"},
+    ]
+
+
+def test_jsonata_names_the_object_the_bounds_and_the_place_of_the_results(
+    aws_world: World, aws: AwsAccess, bucket: str
+) -> None:
+    put(aws, bucket, "rows.json", json.dumps(list(range(7))))
+    definition = distributed(
+        QueryLanguage="JSONata",
+        ItemReader={
+            **READER,
+            "ReaderConfig": {"InputType": "JSON", "MaxItems": "{% 2 * 3 %}"},
+            "Arguments": {"Bucket": "{% $states.input.bucket %}", "Key": "{% $states.input.key %}"},
+        },
+        ItemSelector={"n": "{% $states.context.Map.Item.Value %}", "of": "{% $states.input.key %}"},
+        ItemBatcher={"MaxItemsPerBatch": "{% 4 %}", "BatchInput": {"x": "{% 'y' %}"}},
+        MaxConcurrency="{% 1 %}",
+        ToleratedFailurePercentage="{% 12.5 %}",
+        ResultWriter={
+            "Resource": "arn:aws:states:::s3:putObject",
+            "Arguments": {"Bucket": "{% $states.input.bucket %}", "Prefix": "out"},
+            "WriterConfig": {"Transformation": "COMPACT", "OutputType": "JSON"},
+        },
+    )
+    parent = begin(aws_world, definition, bucket, "rows.json")
+    aws_world.until_ended(parent)
+    key = aws_world.output(parent)["ResultWriterDetails"]["Key"]
+    s3 = aws.client("s3")
+    manifest = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+    (file,) = manifest["ResultFiles"]["SUCCEEDED"]
+    written = json.loads(s3.get_object(Bucket=bucket, Key=file["Key"])["Body"].read())
+
+    assert [batch["BatchInput"] for batch in written] == [{"x": "y"}] * 2
+    assert [item for batch in written for item in batch["Items"]] == [
+        {"n": n, "of": "rows.json"} for n in range(6)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("most", "cause"),
+    [
+        ("two", 'The MaxItemsPath field refers to value "two" which is not a valid integer: $.key'),
+        (-1, "field MaxItems must be positive"),
+    ],
+)
+def test_a_bound_of_items_that_is_no_number_fails_the_map_run(
+    aws_world: World, bucket: str, most: Any, cause: str
+) -> None:
+    definition = reading({"InputType": "JSONL", "MaxItemsPath": "$.key"})
+    definition["States"]["Only"]["ItemReader"]["Parameters"]["Key.$"] = "$.bucket"
+    parent = begin(aws_world, definition, bucket, most)
+    aws_world.until_ended(parent)
+
+    assert aws_world.error(parent) == ("States.ItemReaderFailed", cause)
