@@ -1,11 +1,22 @@
-"""What is allowed and still odd: the warnings of `lint`."""
+"""What is allowed and still odd: the warnings of `lint`.
+
+Every warning is about something that is there for certain, or that goes wrong in a way that can be shown
+from the text alone. What depends on the data of a run is left to the run.
+"""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
+from etl_runner.asl.advice_data import lost_reads, too_large
+from etl_runner.asl.advice_errors import never_matching
+from etl_runner.asl.advice_times import late_retries
+from etl_runner.asl.advising import Odd
 from etl_runner.asl.document import Node, Source
 from etl_runner.asl.draft import ScopeDraft, StateDraft
+from etl_runner.asl.references import names_read
+from etl_runner.asl.validate import is_distributed
+from etl_runner.asl.variables import assigned_in
 from etl_runner.errors import Fault
 
 _SUBSTITUTION: Final = re.compile(r"\$\{[A-Za-z0-9_.:-]+\}")
@@ -14,28 +25,29 @@ _LIMITS: Final = ("TimeoutSeconds", "TimeoutSecondsPath", "HeartbeatSeconds", "H
 
 def advise(source: Source, scopes: list[ScopeDraft]) -> Iterator[Fault]:
     """Give the warnings for what could be read of a definition."""
+    for odd in _all(scopes):
+        node = odd.node
+        at = node.key_at if odd.at_key else node.at
+        yield source.fault(at, odd.code, odd.what, odd.remedy, path=node.path, severity="warning")
 
-    def warn(node: Node, code: str, what: str, remedy: str, *, at_key: bool = False) -> Fault:
-        at = node.key_at if at_key else node.at
-        return source.fault(at, code, what, remedy, path=node.path, severity="warning")
 
+def _all(scopes: list[ScopeDraft]) -> Iterator[Odd]:
+    yield from _unreachable(scopes)
+    yield from _waiting_for_ever(scopes)
+    yield from never_matching(scopes)
+    yield from late_retries(scopes)
+    yield from lost_reads(scopes)
+    yield from too_large(scopes)
+    yield from _unassigned(scopes)
+    if scopes:
+        yield from _substitutions(scopes[0].node)
+
+
+def _unreachable(scopes: Iterable[ScopeDraft]) -> Iterator[Odd]:
     for scope in scopes:
         for draft in _only_from_unreachable(scope):
             what = f"only states that are never reached lead to the state {draft.name!r}"
-            yield warn(draft.node, "unreachable-state", what, "lead to it or remove it", at_key=True)
-        for draft in scope.states.values():
-            for entry, why in _never_matching(draft):
-                what = f"this entry of the state {draft.name!r} never matches: {why}"
-                yield warn(entry, "entry-never-matches", what, "move it up or remove it")
-            if _waits_for_ever(draft):
-                what = f"the state {draft.name!r} waits for a task token without a limit of time"
-                yield warn(draft.node, "callback-without-timeout", what, "add HeartbeatSeconds", at_key=True)
-    if scopes:
-        for node, name, at_key in _substitutions(scopes[0].node):
-            what = f"{name} is still a placeholder"
-            yield warn(
-                node, "unresolved-substitution", what, "put the value in before this runs", at_key=at_key
-            )
+            yield Odd(draft.node, "unreachable-state", what, "lead to it or remove it", at_key=True)
 
 
 def _only_from_unreachable(scope: ScopeDraft) -> list[StateDraft]:
@@ -55,47 +67,52 @@ def _only_from_unreachable(scope: ScopeDraft) -> list[StateDraft]:
     return [draft for name, draft in scope.states.items() if name not in reached and name in linked]
 
 
-def _never_matching(draft: StateDraft) -> Iterator[tuple[Node, str]]:
-    """Give the entries of Retry and Catch of which every name is taken by an entry above.
-
-    States.TaskFailed takes every error that is no `States.` one; States.ALL cannot be above another entry.
-    """
-    for key in ("Retry", "Catch"):
-        entries = draft.node.get(key)
-        taken: set[str] = set()
-        for entry in entries.elements() if entries is not None else ():
-            field = entry.get("ErrorEquals")
-            names = field.value if field is not None and isinstance(field.value, list) else []
-            names = [name for name in names if isinstance(name, str)]
-            if names and all(_covered(name, taken) for name in names):
-                shown = ", ".join(sorted(set(names)))
-                yield entry, f"entries above take {shown}"
-            taken.update(names)
+def _waiting_for_ever(scopes: Iterable[ScopeDraft]) -> Iterator[Odd]:
+    for scope in scopes:
+        for draft in scope.states.values():
+            resource = draft.node.get("Resource") if draft.type == "Task" else None
+            if resource is None or not str(resource.value).endswith(".waitForTaskToken"):
+                continue
+            if all(draft.node.get(key) is None for key in _LIMITS):
+                what = f"the state {draft.name!r} waits for a task token without a limit of time"
+                yield Odd(draft.node, "callback-without-timeout", what, "add HeartbeatSeconds", at_key=True)
 
 
-def _covered(name: str, taken: set[str]) -> bool:
-    return name in taken or ("States.TaskFailed" in taken and not name.startswith("States."))
+def _unassigned(scopes: list[ScopeDraft]) -> Iterator[Odd]:
+    """Give the states that read a variable which no state assigns where they could see it."""
+    owners = {
+        inner.id: (scope, draft)
+        for scope in scopes
+        for draft in scope.states.values()
+        for inner in draft.inner
+    }
+    own = {
+        scope.id: {name for draft in scope.states.values() for name, _ in assigned_in(draft)}
+        for scope in scopes
+    }
+    for scope in scopes:
+        seen, at = set(own[scope.id]), scope
+        while (around := owners.get(at.id)) is not None and not is_distributed(around[1].node):
+            at = around[0]
+            seen |= own[at.id]
+        for draft in scope.states.values():
+            for name in sorted(set(names_read(draft.state)) - seen):
+                what = f"the state {draft.name!r} reads the variable {name!r}, which no state assigns"
+                remedy = "assign it in a state of the same scope or of one around it"
+                yield Odd(draft.node, "variable-never-assigned", what, remedy, at_key=True)
 
 
-def _waits_for_ever(draft: StateDraft) -> bool:
-    resource = draft.node.get("Resource")
-    if draft.type != "Task" or resource is None or not isinstance(resource.value, str):
-        return False
-    return resource.value.endswith(".waitForTaskToken") and all(
-        draft.node.get(key) is None for key in _LIMITS
-    )
-
-
-def _substitutions(root: Node) -> Iterator[tuple[Node, str, bool]]:
+def _substitutions(root: Node) -> Iterator[Odd]:
     """Give the `${Name}` that are left in keys and strings, except in comments."""
+    remedy = "put the value in before this runs"
     for key, item in root.members():
         if key == "Comment":
             continue
         for name in _SUBSTITUTION.findall(key):
-            yield item, name, True
+            yield Odd(item, "unresolved-substitution", f"{name} is still a placeholder", remedy, at_key=True)
         yield from _substitutions(item)
     for element in root.elements():
         yield from _substitutions(element)
     if isinstance(root.value, str) and "${" in root.value:
         for name in _SUBSTITUTION.findall(root.value):
-            yield root, name, False
+            yield Odd(root, "unresolved-substitution", f"{name} is still a placeholder", remedy)

@@ -25,6 +25,12 @@ class ReferencePath:
         """`$`: the value put replaces the document."""
         return cls("$", ())
 
+    @property
+    def head(self) -> str | None:
+        """The name of the field that it starts with; None for `$` and for an index."""
+        first = self._steps[0] if self._steps else None
+        return first if isinstance(first, str) else None
+
     def put(self, document: Json, value: Json) -> Json:
         """Give a document like `document` with `value` in this place.
 

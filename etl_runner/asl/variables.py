@@ -6,7 +6,7 @@ that has a value when the scope is entered; a name that an outer state assigns l
 seen to accept that). The children of a Distributed Map see no outer variables at all.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from etl_runner.asl.document import Node, kind_of
@@ -17,6 +17,7 @@ from etl_runner.asl.validate import is_distributed
 
 _SUFFIX: Final = ".$"
 _RESERVED: Final = "states"
+_STEPS_LIMIT: Final = 200_000
 
 
 def check_assign(node: Node, subject: str, language: QueryLanguage, report: Report) -> None:
@@ -50,7 +51,12 @@ def assigned_in(draft: StateDraft) -> Iterator[tuple[str, Node]]:
 
 
 def check_outer_names(scopes: list[ScopeDraft], report: Report) -> None:
-    """Check that no state assigns a name which has a value in a scope around it."""
+    """Check that no state assigns a name which has a value in a scope around it.
+
+    Bounded: of a definition in which thousands of groups assign names of the others only the first are
+    looked at.
+    """
+    steps = 0
     for outer in scopes:
         assigned = {
             name: {n for n, _ in assigned_in(draft)} for name, draft in outer.states.items() if draft.assigns
@@ -58,12 +64,14 @@ def check_outer_names(scopes: list[ScopeDraft], report: Report) -> None:
         if not assigned:
             continue
         every = set().union(*assigned.values())
+        leading = _leading(outer)
         for draft in outer.states.values():
             if is_distributed(draft.node):
                 continue
             inside = [(name, node) for name, node in _assigned_below(draft) if name in every]
-            if inside:
-                before = _states_before(draft, outer)
+            if inside and steps < _STEPS_LIMIT:
+                before = _before(draft.name, leading)
+                steps += len(before)
                 values = set().union(*(names for state, names in assigned.items() if state in before))
                 _refuse([each for each in inside if each[0] in values], draft, report)
 
@@ -86,17 +94,22 @@ def _assigned_below(draft: StateDraft) -> Iterator[tuple[str, Node]]:
                     todo.append(state)
 
 
-def _states_before(draft: StateDraft, scope: ScopeDraft) -> set[str]:
-    """Give the states of a scope that may run before one of them."""
+def _leading(scope: ScopeDraft) -> dict[str, list[str]]:
+    """Give, for each state of a scope, those that lead to it."""
     leading: dict[str, list[str]] = {}
     for name, state in scope.states.items():
         for link in state.links:
             leading.setdefault(link.target, []).append(name)
+    return leading
+
+
+def _before(name: str, leading: Mapping[str, list[str]]) -> set[str]:
+    """Give the states that may run before one of them."""
     before: set[str] = set()
-    todo = list(leading.get(draft.name, ()))
+    todo = list(leading.get(name, ()))
     while todo:
-        name = todo.pop()
-        if name not in before:
-            before.add(name)
-            todo.extend(leading.get(name, ()))
+        state = todo.pop()
+        if state not in before:
+            before.add(state)
+            todo.extend(leading.get(state, ()))
     return before

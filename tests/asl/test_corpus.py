@@ -20,6 +20,13 @@ LABELS_WE_DOUBT = {
 
 ODD_BUT_VALID = {"callback-without-timeout", "unresolved-substitution"}
 
+RIGHT_ALARMS = {
+    "step-functions-workflows-collection__parallelized-embedding-pipeline-example-workflow": (
+        "reads-what-was-replaced",
+        "what lambda:invoke gives has Payload and no Bucket: the state after it fails in every run",
+    ),
+}
+
 ABOVE_THIS_ROOM = {
     "dynamodb_task_service.test_invalid_integration": "which integrations there are",
     "base_scenarios.test_map_item_batching_base_json_max_per_batch_jsonata": (
@@ -71,7 +78,7 @@ def test_a_published_definition_is_accepted(path: Path) -> None:
 def test_a_published_definition_gets_no_false_alarm(path: Path) -> None:
     found = {fault.code for fault in lint(path.read_text()) if fault.severity == "warning"}
 
-    assert found <= ODD_BUT_VALID
+    assert found <= ODD_BUT_VALID | set(RIGHT_ALARMS.get(_name(path), ())[:1])
 
 
 @needs_shared

@@ -300,26 +300,3 @@ def test_an_item_reader_takes_no_resource_of_a_task(resource: str) -> None:
     text = machine(f"{READER}    Resource: {resource}\n    ReaderConfig: {{InputType: JSON}}")
 
     assert [fault.code for fault in errors(text)] == ["invalid-resource"]
-
-
-FAILED = f"{TASK}  Retry:\n    - ErrorEquals: [States.TaskFailed]\n"
-CALLBACK = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
-
-WARNINGS: list[tuple[str, str]] = [
-    ("unreachable-state", "A: {Type: Succeed}\nB: {Type: Pass, Next: C}  # HERE\nC: {Type: Pass, Next: B}"),
-    ("entry-never-matches", f"{TASK}  Retry:\n    - ErrorEquals: [E, F]\n    - ErrorEquals: [F]  # HERE"),
-    ("entry-never-matches", f"{FAILED}    - ErrorEquals: [E]  # HERE"),
-    ("callback-without-timeout", f"A:  # HERE\n  Type: Task\n  End: true\n  Resource: {CALLBACK}"),
-    ("unresolved-substitution", "A:\n  Type: Task\n  End: true\n  Resource: ${Function}  # HERE"),
-    ("unresolved-substitution", "A:\n  Type: Pass\n  End: true\n  Parameters:\n    - {'${Key}': 1}  # HERE"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("code", "states"), WARNINGS)
-def test_what_is_allowed_and_odd_gets_a_warning(code: str, states: str) -> None:
-    text = machine(states)
-    found = warnings(text)
-    parse_definition(text, yaml=True)
-
-    assert (code, marked_line(text)) in [(fault.code, fault.line) for fault in found]
-    assert {fault.severity for fault in found} == {"warning"}
