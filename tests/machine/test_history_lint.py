@@ -19,6 +19,17 @@ INNER = f.StateEntered(frame=1, state="T")
 INNER_EXIT = f.StateExited(frame=1)
 CLOSE = f.FrameSucceeded(frame=1)
 GROUP_DONE = f.ParallelSucceeded(frame=0)
+AGAIN = f.ExecutionRedriven(count=1)
+LOST: list[f.Fact] = [
+    *(START, ENTER, GROUP, OPEN, INNER, f.FrameFailed(frame=1)),
+    *(f.ParallelFailed(frame=0), f.ExecutionFailed()),
+]
+
+
+def test_a_redriven_group_goes_on_with_what_it_had_lost() -> None:
+    revived: list[f.Fact] = [AGAIN, f.GroupRedriven(frame=0), f.FrameRedriven(frame=1, parent=0)]
+
+    assert lint([(1, [*LOST, *revived, INNER_EXIT, CLOSE, GROUP_DONE, EXIT, END])]) == []
 
 
 def test_a_sound_history_has_no_fault() -> None:
@@ -78,6 +89,28 @@ def test_a_retried_group_begins_again() -> None:
         (
             [START, ENTER, f.TaskSubmitted(token=3, output=1)],
             "3: TaskSubmitted is about token 3, which is no open task",
+        ),
+        ([START, AGAIN], "2: ExecutionRedriven comes after no end"),
+        ([START, END, AGAIN], "3: ExecutionRedriven comes after ExecutionSucceeded"),
+        (
+            [*LOST, AGAIN, f.GroupRedriven(frame=0), f.FrameRedriven(frame=9, parent=0)],
+            "11: FrameRedriven revives frame 9, which neither failed nor was aborted",
+        ),
+        (
+            [*LOST, AGAIN, f.FrameRedriven(frame=1, parent=0)],
+            "10: FrameRedriven revives frame 1 below 0, not its open group",
+        ),
+        (
+            [START, ENTER, GROUP, f.GroupRedriven(frame=0)],
+            "4: GroupRedriven is about frame 0, which has a group open",
+        ),
+        (
+            [START, f.StateEvaluationFailed(frame=0, cause="c")],
+            "2: StateEvaluationFailed is about frame 0, which is in no state",
+        ),
+        (
+            [START, ENTER, f.MapRunRedriven(frame=0, token=2, run=1, plan={}, count=1), END],
+            "4: ExecutionSucceeded leaves token 2 of frame 0 open (MapRunRedriven)",
         ),
         ([START, f.FrameAborted(frame=0)], "2: FrameAborted closes the execution's own frame"),
     ],
