@@ -10,6 +10,7 @@ from etl_runner.errors import (
     InvalidInput,
     LostExecution,
     NotFound,
+    QueryEvaluationError,
     StatesError,
     StoreError,
     StoreTooNew,
@@ -59,6 +60,7 @@ CODES: Final[dict[type[EtlRunnerError], int]] = {
     LostExecution: UNAVAILABLE,
     Unreachable: UNAVAILABLE,
     StatesError: FAILED,
+    QueryEvaluationError: FAILED,
 }
 
 

@@ -25,6 +25,9 @@ def lint(
         Path | None,
         typer.Option("--workflows", help="The workflows that a configuration names; default: beside it."),
     ] = None,
+    portable: Annotated[
+        bool, typer.Option("--portable", help="Tell what keeps definitions from running unchanged on AWS.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings are faults too.")] = False,
     json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 -- noted by its callback
@@ -38,8 +41,9 @@ def lint(
       etl-runner lint workflows/greet
       etl-runner lint workflows/ config/
       etl-runner lint definition.asl.json --json
+      etl-runner lint --portable workflows/greet
     """  # noqa: D301 -- \b is the help formatter's own mark: leave this paragraph as it is
-    found = lint_paths(paths, workflows)
+    found = lint_paths(paths, workflows, portable=portable)
     faults = found.faults
     errors = sum(fault.severity == "error" for fault in faults)
     warnings = len(faults) - errors

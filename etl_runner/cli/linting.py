@@ -6,6 +6,9 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from etl_runner.asl.parse import lint as lint_text
+from etl_runner.asl.portable import portable as portable_text
+from etl_runner.cli.lint_functions import function_notes
+from etl_runner.cli.lint_tasks import task_faults
 from etl_runner.cli.offline import read_config
 from etl_runner.config.files import ASL_FILE, FUNCTIONS_FILE
 from etl_runner.config.yaml_source import decode
@@ -21,10 +24,14 @@ _CODE_TOO: Final = (
 
 
 class Findings:
-    """Faults by place, each once, and the files that were looked at."""
+    """Faults by place, each once, and the files that were looked at.
 
-    def __init__(self) -> None:
+    `portable` asks whether definitions run unchanged on AWS, in place of whether they run well here.
+    """
+
+    def __init__(self, *, portable: bool = False) -> None:
         self.files: set[Path] = set()
+        self.portable = portable
         self._faults: dict[tuple[str, int, int, str], Fault] = {}
 
     def add(self, fault: Fault) -> None:
@@ -37,12 +44,13 @@ class Findings:
         return sorted(self._faults.values(), key=lambda fault: (fault.file, fault.line, fault.column))
 
 
-def lint_paths(paths: list[Path], workflows_dir: Path | None) -> Findings:
-    """Look at all paths. A configuration is held against `workflows_dir`, or a workflows folder among them.
+def lint_paths(paths: list[Path], workflows_dir: Path | None, *, portable: bool = False) -> Findings:
+    """Look at all paths; with `portable` at definitions alone.
 
-    Raises InvalidInput for a path that does not exist, is no file of ours or holds nothing to look at.
+    A configuration is held against `workflows_dir`, or a workflows folder among them. Raises InvalidInput for
+    a path that does not exist, is no file of ours or holds nothing to look at.
     """
-    found = Findings()
+    found = Findings(portable=portable)
     given = [path for path in paths if _is_workflows(path)]
     beside = workflows_dir or (given[0] if given else None)
     for path in paths:
@@ -104,7 +112,15 @@ def _lint_definition(path: Path, into: Findings) -> None:
     if isinstance(text, Fault):
         into.add(text)
         return
-    for fault in lint_text(text, file=str(path), yaml=path.suffix in _YAML):
+    yaml = path.suffix in _YAML
+    if into.portable:
+        faults = portable_text(text, file=str(path), yaml=yaml)
+        more = list(function_notes(text, path, yaml=yaml))
+    else:
+        faults = lint_text(text, file=str(path), yaml=yaml)
+        more = task_faults(text, str(path), yaml=yaml)
+    broken = any(fault.severity == "error" for fault in faults)
+    for fault in [*faults, *([] if broken and not into.portable else more)]:
         into.add(fault)
 
 
@@ -122,6 +138,8 @@ def _lint_workflows(folders: list[Path], workflows_dir: Path, into: Findings, *,
 
 def _lint_config(config_dir: Path, workflows_dir: Path, into: Findings, *, only: Path) -> None:
     """The faults of a configuration that lie at or under `only`, named as the user named it."""
+    if into.portable:
+        return  # it is this service's own, and no part of what goes to AWS
     inside = only.resolve()
     try:
         read_config(config_dir, workflows_dir)

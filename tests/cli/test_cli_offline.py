@@ -171,7 +171,7 @@ def test_every_error_has_an_exit_code_in_the_table(kind: type[EtlRunnerError]) -
 
 
 def test_a_fault_of_our_own_ends_with_70_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("oops")
 
     monkeypatch.setattr("etl_runner.cli.lint.lint_paths", broken)
@@ -225,12 +225,12 @@ def test_lambda_invoke_is_known_and_its_other_forms_are_refused_by_name(files: t
     definition = workflows / "greet" / "workflow.asl.json"
     definition.write_text(json.dumps({"StartAt": "A", "States": {"A": task}}))
     known = cli("lint", str(workflows))
-    task["Resource"] += ".waitForTaskToken"
+    task["Resource"] += ".sync"
     definition.write_text(json.dumps({"StartAt": "A", "States": {"A": task}}))
     other = cli("lint", str(workflows))
 
     assert (known.exit_code, known.stdout) == (FINE, "")
-    assert "the form .waitForTaskToken of lambda:invoke is not supported yet" in other.stdout
+    assert "the form .sync of lambda:invoke does not exist" in other.stdout
 
 
 def test_a_projects_folder_stands_for_its_workflows_and_its_configuration(
