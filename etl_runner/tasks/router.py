@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from etl_runner.jsontypes import Json
+from etl_runner.machine.states.task import is_activity
 from etl_runner.tasks.contract import (
     Failed,
     Invocation,
@@ -115,7 +116,9 @@ class TaskRouter:
             return route.invokable(resource)
         return self._nobody(resource)
 
-    def _nobody(self, resource: str) -> str:
+    def _nobody(self, resource: str) -> str | None:
+        if is_activity(resource):
+            return None  # its workers come and fetch the task
         offers = ", ".join(offer for route in self._routes for offer in route.offers)
         return f"{resource}: nothing here does the work of this resource; there are {offers}"
 

@@ -90,6 +90,8 @@ class Matcher:
         elif isinstance(expected, str) and isinstance(actual, str):
             if not self._same_text(expected, actual):
                 yield Difference(path, expected, actual)
+        elif actual is None and isinstance(expected, str) and expected == "stop-date":
+            return  # blanked before the end, too
         elif not _same_value(expected, actual):
             yield Difference(path, expected, actual)
 
@@ -115,7 +117,7 @@ class Matcher:
 
     def _same_text(self, expected: str, actual: str) -> bool:
         expected = expected.replace("<<task_token>:1>", "<task_token:1>")
-        if expected == actual or expected in _WORDS:
+        if expected == actual or expected in _WORDS or "{short_uid()}" in expected:
             return True
         if _TIME_WORD.fullmatch(expected) and (_ISO.fullmatch(actual) or actual.replace(".", "").isdigit()):
             return True

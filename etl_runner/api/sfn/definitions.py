@@ -16,7 +16,7 @@ def accept_definition(rooms: Rooms, text: str, *, express: bool) -> StateMachine
         machine = parse_definition(text, express=express)
     except DefinitionError as error:
         raise invalid_definition(text, error.faults) from None
-    faults = faults_of_resources(tasks_of(machine), rooms.router.accepts)
+    faults = faults_of_resources(tasks_of(machine), rooms.router.invokable)
     if faults:
         raise invalid_definition(text, faults)
     return machine

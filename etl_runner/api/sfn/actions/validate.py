@@ -36,7 +36,7 @@ def find_faults(call: Call, text: str, *, express: bool) -> list[Fault]:
     if any(fault.severity == "error" for fault in faults):
         return faults
     machine = parse_definition(text, express=express)
-    return faults + faults_of_resources(tasks_of(machine), call.rooms.router.accepts)
+    return faults + faults_of_resources(tasks_of(machine), call.rooms.router.invokable)
 
 
 ACTIONS: Final[Mapping[str, Action]] = {"ValidateStateMachineDefinition": validate_definition}
