@@ -40,6 +40,7 @@ from etl_runner.schedule.service import ScheduleService, ScheduleSpec
 from etl_runner.settings import PREFIX, Settings
 from etl_runner.store.store import Store
 from etl_runner.tasks.calls import CallMaker
+from etl_runner.tasks.activities import ActivityTasks
 from etl_runner.tasks.functions import FunctionRegistry, FunctionSpec
 from etl_runner.tasks.python_functions import PythonFunctions
 from etl_runner.tasks.router import TaskRouter
@@ -75,8 +76,14 @@ class Service:
             region=settings.region,
             elsewhere=self.services,
         )
-        self.router = TaskRouter([self._functions, self.services])
-        self.engine = Engine(store=self.store, invoker=self.router, aws=self.aws, clock=self.clock)
+        self.router = TaskRouter([self._functions, ActivityTasks(), self.services])
+        self.engine = Engine(
+            store=self.store,
+            invoker=self.router,
+            aws=self.aws,
+            clock=self.clock,
+            policy=settings.policy(),
+        )
         self.workflows = Workflows(self.store, self.clock)
         self.state_machines = StateMachines(self.store, self.workflows, self.clock)
         self.histories = Histories(self.store, self.state_machines.parsed)

@@ -21,7 +21,10 @@ from etl_runner.arn import DEFAULT_ACCOUNT, DEFAULT_REGION
 from etl_runner.aws import AwsAccess
 from etl_runner.config.faults import near, shape_faults
 from etl_runner.config.yaml_source import decode, read_config_yaml
+from etl_runner.engine.policy import Policy
 from etl_runner.errors import ConfigError, Fault
+from etl_runner.machine.limits import AWS as AWS_LIMITS
+from etl_runner.machine.limits import Limits
 
 FILE_NAME: Final = "etl-runner.yaml"
 PREFIX: Final = "ETL_RUNNER_"
@@ -95,6 +98,38 @@ class ScheduleSettings(BaseModel):
     )
 
 
+class EventSettings(BaseModel):
+    """What EventBridge is told of."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    publish_status: bool | None = Field(
+        default=None,
+        description="Tell EventBridge when an execution starts and ends (source aws.states). Default: where "
+        "an endpoint for events is set, since AWS itself takes no event of that source from anyone.",
+    )
+
+
+class LimitSettings(BaseModel):
+    """What one execution may use; the defaults are AWS's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    events: int = Field(default=AWS_LIMITS.events, ge=100, description="Events of a history.")
+    variable_bytes: int = Field(
+        default=AWS_LIMITS.variable_bytes, ge=1, description="The value of one variable."
+    )
+    assign_bytes: int = Field(
+        default=AWS_LIMITS.assign_bytes, ge=1, description="All variables of one Assign."
+    )
+    variables_bytes: int = Field(
+        default=AWS_LIMITS.variables_bytes, ge=1, description="All variables that live at one time."
+    )
+    inline_concurrency: int = Field(
+        default=AWS_LIMITS.inline_concurrency, ge=1, description="Iterations of an inline Map at one time."
+    )
+
+
 class LogSettings(BaseModel):
     """What is logged, and how it looks."""
 
@@ -136,6 +171,10 @@ class SettingsFile(BaseModel):
     aws: AwsSettings = Field(default_factory=AwsSettings, description="AWS access.")
     tasks: TaskSettings = Field(default_factory=TaskSettings, description="Task capacity.")
     schedules: ScheduleSettings = Field(default_factory=ScheduleSettings, description="Schedules.")
+    events: EventSettings = Field(default_factory=EventSettings, description="Events for EventBridge.")
+    limits: LimitSettings = Field(
+        default_factory=LimitSettings, description="Bounds of an execution; the defaults are AWS's."
+    )
     log: LogSettings = Field(default_factory=LogSettings, description="Logging.")
 
     def aws_access(self) -> AwsAccess:
@@ -151,6 +190,15 @@ class SettingsFile(BaseModel):
             else aws.secret_access_key.get_secret_value(),
             session_token=None if aws.session_token is None else aws.session_token.get_secret_value(),
         )
+
+    def policy(self) -> Policy:
+        """What these settings decide for the engine."""
+        tell = self.events.publish_status
+        if tell is None:
+            tell = self.aws_access().endpoint_of("events") is not None or any(
+                os.environ.get(name) for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EVENTBRIDGE")
+            )
+        return Policy(limits=Limits(**self.limits.model_dump()), tell_status=tell)
 
 
 _file_values: ContextVar[Mapping[str, Any]] = ContextVar("file_values", default=MappingProxyType({}))

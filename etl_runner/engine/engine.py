@@ -43,12 +43,13 @@ from etl_runner.engine.knocks import (
 )
 from etl_runner.engine.live import Definitions, Live, LiveCache
 from etl_runner.engine.map_runs import MapRuns
+from etl_runner.engine.policy import Policy
 from etl_runner.engine.publish import Publisher
 from etl_runner.engine.recovery import recover
 from etl_runner.engine.starts import Starts
 from etl_runner.engine.timers import Timers
 from etl_runner.engine.tokens import TaskTokens
-from etl_runner.engine.turn import Policy, TurnMaker, TurnVoid, breakdown_cause, told_rows
+from etl_runner.engine.turn import TurnMaker, TurnVoid, breakdown_cause, told_rows
 from etl_runner.errors import Conflict, EtlRunnerError, LostExecution, StoreError, StoreUnavailable
 from etl_runner.machine import stimuli as s
 from etl_runner.machine.state import Status

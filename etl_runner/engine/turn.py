@@ -6,7 +6,6 @@ Nothing leaves a turn (no task, no answer to a caller) before its commit has ret
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -28,6 +27,7 @@ from etl_runner.engine.knocks import (
     Told,
 )
 from etl_runner.engine.live import Live, LiveCache
+from etl_runner.engine.policy import Policy
 from etl_runner.engine.redrive import redrive
 from etl_runner.engine.starts import Starts, express_row
 from etl_runner.engine.tokens import TaskTokens
@@ -36,7 +36,6 @@ from etl_runner.machine import facts as f
 from etl_runner.machine import stimuli as s
 from etl_runner.machine.codec import FORMAT, encode_page
 from etl_runner.machine.decide import decide
-from etl_runner.machine.limits import AWS, Limits
 from etl_runner.machine.state import Status, fold
 from etl_runner.store.store import Store
 from etl_runner.store.unit import Row, Unit
@@ -48,14 +47,6 @@ CAUSE_SHOWN: Final = 32_768
 
 class TurnVoid(Exception):  # noqa: N818 -- not an error of anyone's: the turn is taken again in pieces
     """What this turn has decided must be thrown away."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """What an installation decides: the bounds of an execution, and whether EventBridge is told of it."""
-
-    limits: Limits = AWS
-    tell_status: bool = False
 
 
 class TurnMaker:

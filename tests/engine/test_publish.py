@@ -10,8 +10,8 @@ import pytest
 from etl_runner.aws import AwsAccess
 from etl_runner.clock import SystemClock
 from etl_runner.engine.engine import Engine
+from etl_runner.engine.policy import Policy
 from etl_runner.engine.published import is_logged
-from etl_runner.engine.turn import Policy
 from etl_runner.store.outbox import pages_to_tell
 from tests.conftest import access_to, close_clients
 from tests.engine.harness import PASS, TASK, World, chain, fail, single

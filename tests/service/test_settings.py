@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from etl_runner.errors import ConfigError
+from etl_runner.machine.limits import AWS
 from etl_runner.settings import FILE_NAME, Settings, SettingsFile, commented_file, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -150,3 +151,30 @@ def test_settings_shown_hide_their_secrets(tmp_path: Path) -> None:
     settings = load(tmp_path, f"api_token: '{SECRET}'\naws: {{secret_access_key: '{SECRET}'}}")
 
     assert SECRET not in repr(settings) + str(settings) + repr(settings.aws_access())
+
+
+@pytest.mark.parametrize(
+    ("text", "env", "told"),
+    [
+        ("", {}, False),
+        ("aws: {endpoint_url: 'http://127.0.0.1:1'}", {}, True),
+        ("aws: {endpoint_urls: {events: 'http://127.0.0.1:1'}}", {}, True),
+        ("aws: {endpoint_urls: {s3: 'http://127.0.0.1:1'}}", {}, False),
+        ("", {"AWS_ENDPOINT_URL_EVENTBRIDGE": "http://127.0.0.1:1"}, True),
+        ("aws: {endpoint_url: 'http://127.0.0.1:1'}\nevents: {publish_status: false}", {}, False),
+        ("events: {publish_status: true}", {}, True),
+    ],
+)
+def test_eventbridge_is_told_where_an_endpoint_stands_in_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, env: dict[str, str], *, told: bool
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+
+    assert load(tmp_path, text).policy().tell_status is told
+
+
+def test_the_bounds_of_an_execution_are_aws_s_until_they_are_lifted(tmp_path: Path) -> None:
+    assert load(tmp_path).policy().limits == AWS
+    assert load(tmp_path, "limits: {events: 100000}").policy().limits.events == 100_000
