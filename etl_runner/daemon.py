@@ -39,8 +39,8 @@ from etl_runner.schedule.queues import QueuePoller, QueueSpec
 from etl_runner.schedule.service import ScheduleService, ScheduleSpec
 from etl_runner.settings import PREFIX, Settings
 from etl_runner.store.store import Store
-from etl_runner.tasks.calls import CallMaker
 from etl_runner.tasks.activities import ActivityTasks
+from etl_runner.tasks.calls import CallMaker
 from etl_runner.tasks.functions import FunctionRegistry, FunctionSpec
 from etl_runner.tasks.python_functions import PythonFunctions
 from etl_runner.tasks.router import TaskRouter
