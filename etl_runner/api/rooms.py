@@ -16,6 +16,14 @@ from etl_runner.store.store import Store
 from etl_runner.tasks.contract import Invoker
 
 
+class Tasks(Invoker, Protocol):
+    """Who does the work of tasks, and what it says of a resource in a state machine made through the API."""
+
+    def invokable(self, resource: str) -> str | None:
+        """None when AWS would take the resource, else a sentence saying why not."""
+        ...
+
+
 class Rooms(Protocol):
     """The parts of one service; the daemon's Service has them."""
 
@@ -41,7 +49,7 @@ class Rooms(Protocol):
     def events(self) -> EventService: ...  # noqa: D102 -- the same
 
     @property
-    def router(self) -> Invoker: ...  # noqa: D102 -- the same
+    def router(self) -> Tasks: ...  # noqa: D102 -- the same
 
     @property
     def clock(self) -> Clock: ...  # noqa: D102 -- the same

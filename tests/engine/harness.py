@@ -91,6 +91,8 @@ class Script:
     def accepts(self, _resource: str) -> str | None:
         return None
 
+    invokable = accepts
+
     def start(self, invocation: Invocation, sink: Sink) -> None:
         self.sink = sink
         self.invocations.append(invocation)
