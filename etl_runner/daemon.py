@@ -39,7 +39,6 @@ from etl_runner.schedule.queues import QueuePoller, QueueSpec
 from etl_runner.schedule.service import ScheduleService, ScheduleSpec
 from etl_runner.settings import PREFIX, Settings
 from etl_runner.store.store import Store
-from etl_runner.tasks.activities import ActivityTasks
 from etl_runner.tasks.calls import CallMaker
 from etl_runner.tasks.functions import FunctionRegistry, FunctionSpec
 from etl_runner.tasks.python_functions import PythonFunctions
@@ -76,7 +75,7 @@ class Service:
             region=settings.region,
             elsewhere=self.services,
         )
-        self.router = TaskRouter([self._functions, ActivityTasks(), self.services])
+        self.router = TaskRouter([self._functions, self.services])
         self.engine = Engine(
             store=self.store,
             invoker=self.router,
@@ -85,7 +84,7 @@ class Service:
             policy=settings.policy(),
         )
         self.workflows = Workflows(self.store, self.clock)
-        self.state_machines = StateMachines(self.store, self.workflows, self.clock)
+        self.state_machines = StateMachines(self.store, self.workflows, self.clock, self.engine.definitions)
         self.histories = Histories(self.store, self.state_machines.parsed)
         self.services.use_nested(Nested(self))
         self.launch = Launch(self.engine, self.workflows)
