@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 import jlens
 
-from etl_runner.asl.jsonata_functions import FIXED, NAMES, PARSE, FunctionFailed, drawing
+from etl_runner.asl.jsonata_functions import FIXED, NAMES, WRITTEN, FunctionFailed, drawing
 from etl_runner.asl.selector import Env
 from etl_runner.errors import InvalidInput, QueryEvaluationError
 from etl_runner.jsontypes import Json, dumps_text
@@ -49,7 +49,7 @@ _UNPLAIN: Final[Any] = object()
 _PLAIN: Final = re.compile(r"\$([A-Za-z_]\w*)((?:\.[A-Za-z_]\w*)*)", re.ASCII)
 _DRAWS: Final = re.compile(r"\$(?:random|uuid)\b")
 _SHUFFLES: Final = re.compile(r"\$shuffle\b")
-_PARSES: Final = re.compile(r"\$parse\b")
+_WRITTEN: Final = re.compile(r"\$(parse|range)\b")
 _EVALUATES: Final = re.compile(r"\$eval\b")
 _WORDS: Final = frozenset({"and", "or", "in", "true", "false", "null"})
 
@@ -175,7 +175,7 @@ class _Query:
         return bool(self._run(asking, env).get("r") == "function")
 
     def _wrapped(self, form: str) -> str:
-        before = PARSE if _PARSES.search(self.text) else ""
+        before = "".join(WRITTEN[name] for name in sorted(set(_WRITTEN.findall(self.text))))
         if self._use_input:
             before = f"$states:=$;{before}"
         # The text was read as a whole already, so nothing in it can close what opens here.

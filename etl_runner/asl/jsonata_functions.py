@@ -72,14 +72,20 @@ def _parse(text: str | None) -> Json:
 
 FIXED: Final[Mapping[str, tuple[Callable[..., Json], str]]] = {
     "partition": (_partition, "<an:a>"),
-    "range": (_range, "<nnn:a>"),
+    "etl_range": (_range, "<nnn:a>"),
     "hash": (_hash, "<xs:s>"),
     "etl_parse": (_parse, "<s:o>"),
 }
 """Functions of nothing but their arguments, with their JSONata signatures."""
 
-PARSE: Final = "$parse:=function($text)<s:x>{$etl_parse($text).v};"
-"""`$parse` in JSONata, over the function of ours that wraps what it reads."""
+WRITTEN: Final[Mapping[str, str]] = {
+    "parse": "$parse:=function($text)<s:x>{$etl_parse($text).v};",
+    "range": "$range:=function($first,$last,$step)<nnn:a>{$etl_range($first,$last,$step).($)};",
+}
+"""Functions in JSONata over one of ours: what parse reads may be null, and what range gives is a sequence.
+
+A sequence of one is that one, a sequence of none is nothing: AWS gives 1 for `$range(1, 9, 9)`.
+"""
 
 
 def drawing(rng: random.Random) -> dict[str, Callable[..., Json]]:
@@ -104,5 +110,5 @@ def drawing(rng: random.Random) -> dict[str, Callable[..., Json]]:
     return {"random": draw, "uuid": make_uuid}
 
 
-NAMES: Final = frozenset({*FIXED, "parse", "random", "uuid"} - {"etl_parse"})
+NAMES: Final = frozenset({"partition", "range", "hash", "random", "uuid", "parse"})
 """The names that AWS adds to JSONata's own; `$random` takes the place of JSONata's."""
