@@ -26,6 +26,7 @@ class StateEnv:
         "_machine",
         "_state",
         "_task_token",
+        "_variables",
         "error_output",
         "input",
         "now_ms",
@@ -53,6 +54,7 @@ class StateEnv:
         self._item = item
         self._task_token = task_token
         self._context: Json = None
+        self._variables: Mapping[str, Json] | None = None
         self.input = data
         self.rng = rng
         self.now_ms = now_ms
@@ -62,7 +64,9 @@ class StateEnv:
     @property
     def variables(self) -> Mapping[str, Json]:
         """The variables that the state can read. None gets another value before the state is left."""
-        return visible_variables(self._machine, self._frame)
+        if self._variables is None:
+            self._variables = visible_variables(self._machine, self._frame)
+        return self._variables
 
     @property
     def states(self) -> Mapping[str, Json]:
