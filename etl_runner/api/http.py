@@ -391,8 +391,8 @@ def create_app(
     token = api_token.get_secret_value() if isinstance(api_token, SecretStr) else api_token
     app = Starlette(
         routes=[
+            Route(AWS_PATH, aws_call, methods=["POST"]),  # the first, since it is asked for most often
             *(Route(path, _endpoint(handler), methods=[method]) for method, path, handler in ROUTES),
-            Route(AWS_PATH, aws_call, methods=["POST"]),
         ],
         middleware=[Middleware(Gate, token=token, signed=callers.signed)],
         exception_handlers={HTTPException: _other},

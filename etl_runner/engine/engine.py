@@ -95,7 +95,7 @@ class Engine:
         aws = aws or AwsAccess()
         self._clock = clock or SystemClock()
         rng = rng or random.SystemRandom()
-        definitions = Definitions(store)
+        self.definitions = definitions = Definitions(store)
         self._cache = cache = LiveCache(store, definitions)
         self._inbox = Inbox()
         self._timers: Timers[int] = Timers(store.due)

@@ -102,6 +102,10 @@ class Live:
         return True
 
 
+MOST_PARSED: Final = 2_000
+"""So many definitions are kept parsed; a state machine made by a test and deleted leaves its own behind."""
+
+
 class Definitions:
     """Parsed definitions by the id of their text: each is parsed once."""
 
@@ -124,8 +128,17 @@ class Definitions:
             found = self._express[definition_id] = replace(standard, timeout_seconds=seconds)
             return found
         text, yaml = self._store.definition_text(definition_id)
-        found = self._parsed[definition_id] = parse_definition(text, yaml=yaml)
+        found = parse_definition(text, yaml=yaml)
+        self.put(definition_id, found)
         return found
+
+    def put(self, definition_id: int, parsed: model.StateMachine) -> None:
+        """Keep what somebody else has parsed."""
+        if len(self._parsed) >= MOST_PARSED:
+            # Whoever runs one has it in hand; the others are parsed again when they are asked for.
+            self._parsed.clear()
+            self._express.clear()
+        self._parsed[definition_id] = parsed
 
 
 class LiveCache:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from etl_runner.arn import Arn
+from etl_runner.asl.model import StateMachine
 from etl_runner.engine.workflows import Workflow
 from etl_runner.errors import Conflict
 from etl_runner.jsontypes import Json
@@ -44,7 +45,10 @@ class VersionInUse(Conflict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class New:
-    """A state machine to be made. `publish_as` is the description of version 1, None to publish none."""
+    """A state machine to be made. `publish_as` is the description of version 1, None to publish none.
+
+    `parsed` is the definition where somebody has parsed it.
+    """
 
     account: str
     region: str
@@ -57,6 +61,7 @@ class New:
     encryption: Json
     publish_as: str | None = None
     tags: Mapping[str, str]
+    parsed: StateMachine | None = None
 
     @property
     def arn(self) -> str:
@@ -66,13 +71,14 @@ class New:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
-    """What is to be changed; None leaves it as it is."""
+    """What is to be changed; None leaves it as it is. `parsed` is the definition where it has been parsed."""
 
     definition: str | None = None
     role_arn: str | None = None
     logging: Json = None
     tracing: Json = None
     encryption: Json = None
+    parsed: StateMachine | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

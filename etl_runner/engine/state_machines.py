@@ -15,9 +15,9 @@ from typing import Final
 from etl_runner.arn import Arn
 from etl_runner.asl.document import Source
 from etl_runner.asl.model import StateMachine
-from etl_runner.asl.parse import parse_definition
 from etl_runner.asl.yaml_text import read_yaml
 from etl_runner.clock import Clock
+from etl_runner.engine.live import Definitions
 from etl_runner.engine.machine_shapes import (
     MOST_ALIASES,
     MOST_VERSIONS,
@@ -41,20 +41,23 @@ from etl_runner.store.state_machines import Alias, Machine, Revision, StateMachi
 from etl_runner.store.store import Store
 
 _CACHED: Final = 10_000
-"""So many targets and parsed definitions are kept; then the memory starts anew."""
+"""So many targets are kept; then the memory starts anew."""
 
 
 class StateMachines:
     """All state machines of a store and of the files."""
 
-    def __init__(self, store: Store, workflows: Workflows, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, workflows: Workflows, clock: Clock, definitions: Definitions | None = None
+    ) -> None:
+        """`definitions` are the engine's, so that each is parsed once."""
         self._store = store
         self._rows = StateMachineRows(store)
         self._workflows = workflows
         self._clock = clock
         self._deciding = Lock()
         self._targets: dict[str, list[tuple[int, Target]]] = {}
-        self._parsed: dict[int, StateMachine] = {}
+        self._definitions = definitions or Definitions(store)
         self._rng = random.Random()  # noqa: S311 -- which version is started is no secret
         self._since: dict[int, int] = {}  # definition -> when a file first had it
 
@@ -74,7 +77,7 @@ class StateMachines:
                 id=0,
                 machine_arn=new.arn,
                 revision_id=None,
-                definition_id=self._keep(new.definition, now_ms),
+                definition_id=self._keep(new.definition, new.parsed, now_ms),
                 role_arn=new.role_arn,
                 logging=new.logging,
                 tracing=new.tracing,
@@ -129,7 +132,9 @@ class StateMachines:
             old, definition = found.revision, changes.definition
             fresh = replace(
                 old,
-                definition_id=old.definition_id if definition is None else self._keep(definition, now_ms),
+                definition_id=old.definition_id
+                if definition is None
+                else self._keep(definition, changes.parsed, now_ms),
                 role_arn=old.role_arn if changes.role_arn is None else changes.role_arn,
                 logging=old.logging if changes.logging is None else changes.logging,
                 tracing=old.tracing if changes.tracing is None else changes.tracing,
@@ -228,16 +233,13 @@ class StateMachines:
 
     def parsed(self, definition_id: int) -> StateMachine:
         """A definition parsed, once. Raises DefinitionError when this release refuses an older text."""
-        found = self._parsed.get(definition_id)
-        if found is None:
-            if len(self._parsed) >= _CACHED:
-                self._parsed.clear()
-            text, yaml = self._store.definition_text(definition_id)
-            found = self._parsed[definition_id] = parse_definition(text, yaml=yaml)
-        return found
+        return self._definitions.get(definition_id)
 
-    def _keep(self, definition: str, now_ms: int) -> int:
-        return self._store.put_definition(definition, yaml=False, now_ms=now_ms)
+    def _keep(self, definition: str, parsed: StateMachine | None, now_ms: int) -> int:
+        definition_id = self._store.put_definition(definition, yaml=False, now_ms=now_ms)
+        if parsed is not None:
+            self._definitions.put(definition_id, parsed)
+        return definition_id
 
     # --- versions -----------------------------------------------------------------------------------------
 

@@ -105,7 +105,7 @@ class Stage:
         self.faults: tuple[Fault, ...] = ()
         workflows = Workflows(self.store, self.clock)
         workflows.apply((w.name, w.arn, w.text, w.yaml, w.file) for w in self.config.workflows.values())
-        self.state_machines = StateMachines(self.store, workflows, self.clock)
+        self.state_machines = StateMachines(self.store, workflows, self.clock, self.engine.definitions)
         self.histories = Histories(self.store, self.state_machines.parsed)
         self.launch = Launch(self.engine, workflows)
         self.schedules = ScheduleService(self.store, self.launch, self.clock)

@@ -1,6 +1,7 @@
 """State machines: made, changed, deleted, described and listed."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from etl_runner.api.sfn.arns import read_arn
@@ -51,9 +52,9 @@ def create_state_machine(call: Call) -> Reply:
         publish_as=publish_as,
         tags=tags_of(given.get("tags", [])),
     )
-    accept_definition(call.rooms, new.definition, express=kind == "EXPRESS")
+    parsed = accept_definition(call.rooms, new.definition, express=kind == "EXPRESS")
     try:
-        made = call.rooms.state_machines.create(new)
+        made = call.rooms.state_machines.create(replace(new, parsed=parsed))
     except Conflict:
         message = f"State Machine Already Exists: '{new.arn}'"
         raise AwsError("StateMachineAlreadyExists", message) from None
@@ -80,7 +81,9 @@ def update_state_machine(call: Call) -> Reply:
     changes = _changes(given)
     publish_as = publish_description(given)
     if changes.definition is not None:
-        accept_definition(call.rooms, changes.definition, express=found.machine.type == "EXPRESS")
+        express = found.machine.type == "EXPRESS"
+        parsed = accept_definition(call.rooms, changes.definition, express=express)
+        changes = replace(changes, parsed=parsed)
     with refused_change(arn):
         now = machines.update(arn, changes, publish_as=publish_as)
     reply: Reply = {"updateDate": now.revision.created_ms / 1000}
