@@ -81,6 +81,9 @@ class Story:
                 told.retries += 1
                 told.error, told.cause = error, cause
                 self._note_error(frame_id, error, cause, at_ms)
+            case f.ExecutionRedriven():
+                for told in self.told.values():
+                    told.failed = 0  # what had failed runs again, or is not what failed after all
             case _:
                 pass
         evolve(self.machine, fact, at_ms)
