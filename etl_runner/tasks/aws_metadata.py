@@ -113,7 +113,7 @@ def _value(name: str, given: Mapping[str, str], request_id: str, body: bytes | i
             return given.get(low, "")
 
 
-_EPOCH: Final = re.compile(rb'"\x00(\d)(\d+)"')
+_EPOCH: Final = re.compile(rb'"\x7f(\d)(\d+)"')
 
 
 def wire_body(model: Any, operation: Any, answer: Mapping[str, Any]) -> bytes | int | None:
@@ -143,7 +143,7 @@ def _wire(shape: Any, value: Any) -> Json:
             return {key: _wire(shape.value, item) for key, item in value.items()}
         case "timestamp" if isinstance(value, dt.datetime):
             # Java writes a double: 1.713421621123E9.
-            return f"\x00{round(value.timestamp() * 1000)}"
+            return f"\x7f{round(value.timestamp() * 1000)}"
         case "blob" if isinstance(value, bytes):
             return "=" * (4 * -(-len(value) // 3))
         case _:

@@ -60,10 +60,10 @@ class RoleSessions:
     def _assume(self, role_arn: str, execution_arn: str) -> tuple[AwsAccess, datetime]:
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 -- slow to import
 
-        name = re.sub(r"[^\w+=,.@-]", "-", execution_arn.rpartition(":")[2])[:64]
+        name = re.sub(r"[^\w+=,.@-]", "-", execution_arn.rpartition(":")[2])
         try:
             answer: Any = self._aws.client("sts").assume_role(
-                RoleArn=role_arn, RoleSessionName=name or "etl-runner", DurationSeconds=_SESSION_S
+                RoleArn=role_arn, RoleSessionName=f"etl-runner-{name}"[:64], DurationSeconds=_SESSION_S
             )
         except (BotoCoreError, ClientError) as fault:
             raise StatesError(PERMISSIONS, f"The role {role_arn} could not be assumed: {fault}") from fault
