@@ -90,6 +90,28 @@ def test_a_kind_of_fault_has_the_text_of_aws(states: Any, expected: str) -> None
     assert told(states) == [f"SCHEMA_VALIDATION_FAILED: {expected}"]
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("states", "RESERVED_VARIABLE_NAME: Cannot assign to reserved variable '$states'."),
+        (
+            "a-b",
+            "INVALID_VARIABLE_NAME: Invalid variable name 'a-b': the variable name contains invalid characters.",
+        ),
+    ],
+)
+def test_names_that_no_variable_can_have_are_told(name: str, expected: str) -> None:
+    found = told({"A": {**PASS, "Assign": {name: 1}}}, QueryLanguage="JSONata")
+
+    assert found == [f"{expected} at /States/A/Assign/{name}"]
+
+
+def test_an_expression_that_is_not_closed_is_told() -> None:
+    assert told({"A": {**PASS, "Output": "{% 1"}}, QueryLanguage="JSONata") == [
+        "SCHEMA_VALIDATION_FAILED: JSONata string must start with {% and end with %} at /States/A/Output"
+    ]
+
+
 def test_what_an_object_lacks_is_one_sentence() -> None:
     text = "{}"
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from etl_runner.asl.jsonata import CLOSING, OPENING
 from etl_runner.asl.rules import AT_MOST_ONE, OPERATORS, STATE_TYPES
 from etl_runner.errors import Fault
 from etl_runner.jsontypes import Json
@@ -231,6 +232,21 @@ def _path(place: Place) -> Told:
     return _schema("Value is not a Reference Path", place.keys)
 
 
+def _jsonata(place: Place) -> Told:
+    text = place.value if isinstance(place.value, str) else ""
+    if text.startswith(OPENING) is not text.endswith(CLOSING):
+        return _schema("JSONata string must start with {% and end with %}", place.keys)
+    return _our_own(place)
+
+
+def _variable(place: Place) -> Told:
+    if place.field == "states":
+        message = "Cannot assign to reserved variable '$states'."
+        return Told(code="RESERVED_VARIABLE_NAME", message=message, location=place.keys)
+    message = f"Invalid variable name '{place.field}': the variable name contains invalid characters."
+    return Told(code="INVALID_VARIABLE_NAME", message=message, location=place.keys)
+
+
 def _no_target(place: Place) -> Told:
     return Told(code=TARGET, message=f"Missing 'Next' target: {place.value}", location=place.keys)
 
@@ -284,7 +300,7 @@ _TELLERS: Final[Mapping[str, _Teller]] = {
     "invalid-template": _template,
     "invalid-path": _path,
     "invalid-reference-path": _always("Value is not a Reference Path"),
-    "invalid-jsonata-delimiters": _always("JSONata string must start with {% and end with %}"),
+    "invalid-jsonata": _jsonata,
     "states-all-not-alone": _always("States.ALL must appear alone and at end of list"),
     "states-all-not-last": _always("States.ALL must appear alone and at end of list"),
     "no-such-state": _no_target,
@@ -297,9 +313,5 @@ _TELLERS: Final[Mapping[str, _Teller]] = {
     "too-deeply-nested": lambda place: Told(
         code="TOO_DEEPLY_NESTED", message=place.fault.what, location=place.keys
     ),
-    "reserved-variable": _always("Cannot assign to reserved variable '$states'.", "RESERVED_VARIABLE_NAME"),
-    "invalid-variable": _named(
-        "INVALID_VARIABLE_NAME",
-        "Invalid variable name '{name}': the variable name contains invalid characters.",
-    ),
+    "invalid-variable-name": _variable,
 }
