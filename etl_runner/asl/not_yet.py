@@ -23,7 +23,7 @@ def check_not_yet(scopes: Iterable[ScopeDraft], report: Report) -> None:
         for draft in scope.states.values():
             if draft.type != "Map":
                 continue
-            for node, what, remedy, at_key in (*_reading(draft.node), *_writing(draft.node)):
+            for node, what, remedy, at_key in _reading(draft.node):
                 sentence = f"the Map state {draft.name!r} has {what}, which this release cannot run"
                 report.fault(node, CODE, sentence, remedy, at_key=at_key)
 
@@ -35,18 +35,3 @@ def _reading(state: Node) -> Iterator[tuple[Node, str, str, bool]]:
     kind = reader.find("/ReaderConfig/InputType") if value_of(reader, "ReaderConfig", "InputType") else None
     if kind is not None and kind.value in _INPUT_TYPES:
         yield kind, f"an ItemReader with InputType {kind.value}", _INPUT_TYPES[kind.value], False
-
-
-def _writing(state: Node) -> Iterator[tuple[Node, str, str, bool]]:
-    writer = state.get("ResultWriter")
-    config = writer.get("WriterConfig") if writer is not None else None
-    if writer is None or config is None or writer.get("Resource") is not None:
-        return
-    if value_of(config, "OutputType") == "JSONL":
-        kind = config.get("OutputType")
-        assert kind is not None
-        remedy = (
-            "a state's output is one JSON value: take OutputType JSON, or add Resource and Parameters to "
-            "write lines to S3"
-        )
-        yield kind, "a ResultWriter with OutputType JSONL and no Resource", remedy, False

@@ -15,7 +15,7 @@ from etl_runner.asl.document import Node, kind_of
 from etl_runner.asl.draft import Report
 from etl_runner.asl.intrinsics import IntrinsicCall
 from etl_runner.asl.jsonpath import PathSyntaxError
-from etl_runner.asl.rules import FAIL_FUNCTIONS, MAX_LABEL_LENGTH, NUMBER_ARGUMENTS, Field, Kind
+from etl_runner.asl.rules import MAX_LABEL_LENGTH, Field, Kind
 from etl_runner.errors import InvalidInput
 from etl_runner.jsontypes import Json
 
@@ -28,6 +28,28 @@ _BAD_IN_LABEL: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f?*<>{}\[\]:;,\\|^~$#%&`
 _POINTER: Final = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
 _CALL_NAME: Final = re.compile(r"States\.\w+")
 _SUFFIX: Final = ".$"
+
+_FAIL_FUNCTIONS: Final = frozenset(
+    {
+        "States.Format",
+        "States.JsonToString",
+        "States.ArrayGetItem",
+        "States.Base64Encode",
+        "States.Base64Decode",
+        "States.Hash",
+        "States.UUID",
+    }
+)
+"""The intrinsic functions that ErrorPath and CausePath take: those that can give a string."""
+
+_NUMBER_ARGUMENTS: Final[Mapping[str, tuple[int, ...]]] = {
+    "States.MathAdd": (0, 1),
+    "States.MathRandom": (0, 1, 2),
+    "States.ArrayRange": (0, 1, 2),
+    "States.ArrayPartition": (1,),
+    "States.ArrayGetItem": (1,),
+}
+"""Arguments of intrinsic functions that are numbers: a literal of another kind there can never work."""
 
 
 class Refused(Exception):  # noqa: N818 -- becomes a fault where it is caught
@@ -281,7 +303,7 @@ def _expression(value: str) -> Any:
 
 def _check_literals(call: IntrinsicCall) -> None:
     for name, position, value in call.literals():
-        if position in NUMBER_ARGUMENTS.get(name, ()) and (
+        if position in _NUMBER_ARGUMENTS.get(name, ()) and (
             isinstance(value, bool) or not isinstance(value, int | float)
         ):
             what = f"calls {name} with {kind_of(value)} as argument {position + 1}, which has to be a number"
@@ -292,8 +314,8 @@ def _fail_expression(value: Json, field: Field) -> Any:
     expression = _expression(_text(value, field))
     if isinstance(expression, IntrinsicCall):
         name = _CALL_NAME.match(expression.text)
-        if name is None or name[0] not in FAIL_FUNCTIONS:
-            functions = ", ".join(sorted(FAIL_FUNCTIONS))
+        if name is None or name[0] not in _FAIL_FUNCTIONS:
+            functions = ", ".join(sorted(_FAIL_FUNCTIONS))
             raise Refused(
                 "invalid-expression",
                 f"calls {expression.text!r}, which gives no string",

@@ -7,27 +7,9 @@ from typing import Any, Final
 from etl_runner.asl.choice import compile_rule
 from etl_runner.asl.document import Node, kind_of
 from etl_runner.asl.draft import Link, Report, ScopeDraft, StateDraft
-from etl_runner.asl.jsonata import JsonataExpression, is_jsonata
-from etl_runner.asl.model import (
-    Catcher,
-    ChoiceBranch,
-    ChoiceState,
-    FailState,
-    ItemBatcher,
-    ItemReader,
-    Jitter,
-    MapMode,
-    MapState,
-    ParallelState,
-    PassState,
-    QueryLanguage,
-    ResultWriter,
-    Retrier,
-    State,
-    SucceedState,
-    TaskState,
-    WaitState,
-)
+from etl_runner.asl.jsonata import is_jsonata
+from etl_runner.asl.make_states import MODELS, PART_MAKERS, make_state
+from etl_runner.asl.model import ChoiceBranch, QueryLanguage
 from etl_runner.asl.parse_fields import read_template, read_value
 from etl_runner.asl.parse_jsonata import (
     is_half_open,
@@ -41,7 +23,6 @@ from etl_runner.asl.rules import AT_LEAST_ONE, AT_MOST_ONE, JSONATA, JSONPATH, O
 from etl_runner.asl.validate import (
     check_fields_together,
     check_states_all_last,
-    is_distributed,
     value_of,
 )
 from etl_runner.asl.variables import check_assign
@@ -138,7 +119,7 @@ class StatesReader:
 
     def _instead(self, key: str, table: Mapping[str, Field]) -> str:
         """Say what may be meant by a field that is not in the table."""
-        homes = [place for place in _MODELS if key in PLACES[place]]
+        homes = [place for place in MODELS if key in PLACES[place]]
         return f"{key} is for {', '.join(homes)}; remove it" if homes else self.report.suggest(key, table)
 
     def _refused(self, node: Node, field: Field, around: _Around) -> bool:
@@ -206,7 +187,7 @@ class StatesReader:
 
     def _state(self, name: str, node: Node, around: _Around) -> StateDraft:
         kind = value_of(node, "Type")
-        if not isinstance(kind, str) or kind not in _MODELS:
+        if not isinstance(kind, str) or kind not in MODELS:
             return self._unknown_state(name, node, kind)
         before = self.report.errors
         draft = StateDraft(name=name, type=kind, node=node)
@@ -222,14 +203,14 @@ class StatesReader:
         )
         values = self._fields(node, inner)
         if self.report.errors == before:
-            draft.state = _make_state(draft, values, language)
+            draft.state = make_state(draft, values, language)
         return draft
 
     def _unknown_state(self, name: str, node: Node, kind: Json) -> StateDraft:
         """Refuse a state whose type is not known; what it leads to still counts as reached."""
         draft = StateDraft(name=name, type="", node=node, terminal=True)
         found = node.get("Type")
-        types = ", ".join(_MODELS)
+        types = ", ".join(MODELS)
         if not isinstance(node.value, dict):
             what = f"the state {name!r} has to be an object"
             self.report.fault(node, "wrong-type", what, f"found {kind_of(node.value)}")
@@ -237,7 +218,7 @@ class StatesReader:
             what = f"the state {name!r} has no Type"
             self.report.fault(node, "missing-field", what, f"add one of {types}", at_key=True)
         else:
-            remedy = self.report.suggest(kind, _MODELS) if isinstance(kind, str) else ""
+            remedy = self.report.suggest(kind, MODELS) if isinstance(kind, str) else ""
             what = f"the Type of the state {name!r} is {kind_of(kind)}, and it has to be one of {types}"
             self.report.fault(found, "unknown-state-type", what, remedy)
         entries = [
@@ -308,7 +289,7 @@ class StatesReader:
         values = self._fields(node, replace(around, table=part, subject=subject))
         if self.report.errors > before:
             return None
-        return _PART_MAKERS[part](values)
+        return PART_MAKERS[part](values)
 
     def _choices(self, node: Node, _field: Field, around: _Around) -> tuple[ChoiceBranch, ...]:
         rules = self._rule_list(node, around)
@@ -372,54 +353,5 @@ class StatesReader:
 
 
 def _article(table: str) -> str:
-    what = f"{table} state" if table in _MODELS else table
+    what = f"{table} state" if table in MODELS else table
     return f"an {what}" if what[0] in "AEIOU" else f"a {what}"
-
-
-def _make_state(draft: StateDraft, values: dict[str, Any], language: QueryLanguage) -> State:
-    values["query_language"] = language
-    if draft.type == "Map":
-        values["mode"] = MapMode.DISTRIBUTED if is_distributed(draft.node) else MapMode.INLINE
-        config = (draft.node.get("ItemProcessor") or draft.node.get("Iterator")) or draft.node
-        values["execution_type"] = value_of(config, "ProcessorConfig", "ExecutionType") or "STANDARD"
-    if draft.type in {"Pass", "Task", "Wait", "Parallel", "Map"}:
-        values["next"] = None if draft.terminal else values["next"]
-    state: State = _MODELS[draft.type](name=draft.name, place=draft.node.key_place, **values)
-    return state
-
-
-def _make_retrier(values: dict[str, Any]) -> Retrier:
-    if "jitter" in values:
-        values["jitter"] = Jitter(values["jitter"])
-    return Retrier(**values)
-
-
-def _make_item_reader(values: dict[str, Any]) -> ItemReader:
-    config = dict(values.pop("config", {}))
-    path = config.pop("MaxItemsPath", None)
-    if isinstance(config.get("MaxItems"), JsonataExpression):
-        path = config.pop("MaxItems")
-    return ItemReader(config=config, max_items_path=path, **values)
-
-
-_MODELS: Final[Mapping[str, Callable[..., Any]]] = {
-    "Task": TaskState,
-    "Wait": WaitState,
-    "Pass": PassState,
-    "Succeed": SucceedState,
-    "Fail": FailState,
-    "Choice": ChoiceState,
-    "Parallel": ParallelState,
-    "Map": MapState,
-}
-
-_PART_MAKERS: Final[Mapping[str, Callable[[dict[str, Any]], Any]]] = {
-    "Retry": _make_retrier,
-    "Catch": lambda values: Catcher(**values),
-    "ItemReader": _make_item_reader,
-    "ItemBatcher": lambda values: ItemBatcher(**values),
-    "ResultWriter": lambda values: ResultWriter(**values),
-    "ReaderConfig": lambda values: values,
-    "WriterConfig": lambda values: values,
-    "ProcessorConfig": lambda values: values,
-}

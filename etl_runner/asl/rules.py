@@ -385,25 +385,3 @@ DISTRIBUTED_ONLY: Final = ("ItemReader", "ItemBatcher", "ResultWriter", "Label")
 
 ToleratedFailure* are not among them: AWS was seen to accept those in an inline Map.
 """
-
-FAIL_FUNCTIONS: Final = frozenset(
-    {
-        "States.Format",
-        "States.JsonToString",
-        "States.ArrayGetItem",
-        "States.Base64Encode",
-        "States.Base64Decode",
-        "States.Hash",
-        "States.UUID",
-    }
-)
-"""The intrinsic functions that ErrorPath and CausePath take: those that can give a string."""
-
-NUMBER_ARGUMENTS: Final[Mapping[str, tuple[int, ...]]] = {
-    "States.MathAdd": (0, 1),
-    "States.MathRandom": (0, 1, 2),
-    "States.ArrayRange": (0, 1, 2),
-    "States.ArrayPartition": (1,),
-    "States.ArrayGetItem": (1,),
-}
-"""Arguments of intrinsic functions that are numbers: a literal of another kind there can never work."""
