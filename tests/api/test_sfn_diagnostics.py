@@ -9,6 +9,7 @@ from etl_runner.errors import Fault
 from tests.shared_data import SHARED, needs_shared
 
 PASS = {"Type": "Pass", "End": True}
+NOT_A_NAME = "Invalid variable name 'a-b': the variable name contains invalid characters."
 
 
 def told(states: Any, **top: Any) -> list[str]:
@@ -94,10 +95,7 @@ def test_a_kind_of_fault_has_the_text_of_aws(states: Any, expected: str) -> None
     ("name", "expected"),
     [
         ("states", "RESERVED_VARIABLE_NAME: Cannot assign to reserved variable '$states'."),
-        (
-            "a-b",
-            "INVALID_VARIABLE_NAME: Invalid variable name 'a-b': the variable name contains invalid characters.",
-        ),
+        ("a-b", f"INVALID_VARIABLE_NAME: {NOT_A_NAME}"),
     ],
 )
 def test_names_that_no_variable_can_have_are_told(name: str, expected: str) -> None:
