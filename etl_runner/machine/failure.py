@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from msgspec import UNSET, UnsetType
+from msgspec import UnsetType
 
 from etl_runner.asl import model
 from etl_runner.errors import RUNTIME, QueryEvaluationError, StatesError
@@ -75,20 +75,13 @@ def fail_state(
             _close_group(decision, frame, state, error, cause, unopened=unopened)
         catcher = next((c for c in state.catch if matches(c.error_equals, matched)), None)
         if catcher is not None:
-            try:
-                output, variables = _caught(decision, frame, state, catcher, error, cause, absent)
-            except StatesError as failure:
-                error, cause, evaluation = failure.error, _located(frame, failure), True
-                if isinstance(failure, QueryEvaluationError):
-                    _show_evaluation(decision, frame, cause, failure.location)
-            else:
-                decision.emit(
-                    f.StateFailed(
-                        frame=frame.id, error=error, cause=cause, caught=True, evaluation=evaluation
-                    )
-                )
-                leave(decision, frame, output, catcher.next, variables)
+            failed = f.StateFailed(
+                frame=frame.id, error=error, cause=cause, caught=True, evaluation=evaluation
+            )
+            failure = _catch(decision, frame, state, catcher, failed, absent)
+            if failure is None:
                 return
+            error, cause, evaluation = failure.error, _located(frame, failure), True
     decision.emit(f.StateFailed(frame=frame.id, error=error, cause=cause, evaluation=evaluation))
     _fail_frame(decision, frame, error, cause, absent)
 
@@ -147,13 +140,32 @@ def retry_delay_ms(decision: Decision, retrier: model.Retrier, count: int) -> in
     return round(delay_s * 1000)
 
 
+def _catch(
+    decision: Decision,
+    frame: Frame,
+    state: model.WorkState,
+    catcher: model.Catcher,
+    failed: f.StateFailed,
+    absent: str | None,
+) -> StatesError | None:
+    """Leave a state whose error a catcher takes. Gives the error that this led to, when it could not."""
+    try:
+        output, variables = _caught(decision, frame, state, catcher, failed, absent)
+    except StatesError as failure:
+        if isinstance(failure, QueryEvaluationError):
+            _show_evaluation(decision, frame, _located(frame, failure), failure.location)
+        return failure
+    decision.emit(failed)
+    leave(decision, frame, output, catcher.next, variables)
+    return None
+
+
 def _caught(
     decision: Decision,
     frame: Frame,
     state: model.WorkState,
     catcher: model.Catcher,
-    error: str | None,
-    cause: str | None,
+    failed: f.StateFailed,
     absent: str | None,
 ) -> tuple[Json, dict[str, Json] | UnsetType]:
     """The output of a state whose error was caught, and the variables that the catcher assigns.
@@ -162,8 +174,8 @@ def _caught(
     """
     assert frame.state is not None
     shown: dict[str, Json] = {
-        "Error": absent if error is None else error,
-        "Cause": absent if cause is None else cause,
+        "Error": absent if failed.error is None else failed.error,
+        "Cause": absent if failed.cause is None else failed.cause,
     }
     output: Json
     if is_jsonata(state):
@@ -171,9 +183,7 @@ def _caught(
         variables = assigned(decision, frame, catcher.assign, env)
         output = shown if catcher.output is None else catcher.output.evaluate(env)
     else:
-        variables = UNSET
-        if catcher.assign is not None:
-            variables = assigned(decision, frame, catcher.assign, decision.env(frame, shown))
+        variables = assigned(decision, frame, catcher.assign, decision.env(frame, shown))
         output = frame.data if catcher.result_path is None else catcher.result_path.put(frame.data, shown)
     if output is not frame.data:
         check_size(decision, output, frame.state)

@@ -224,27 +224,29 @@ def select_item(state: model.MapState, plan: Json, item: MapItem, rng: random.Ra
     return state.item_selector.evaluate(_ItemEnv(plan, item, rng))
 
 
-def batched(plan: Json, items: Iterable[Json], *, first: int = 0) -> Iterator[Child]:
+def batched(
+    plan: Json, items: Iterable[Json], *, first: int = 0, limit_bytes: int = PAYLOAD_LIMIT_BYTES
+) -> Iterator[Child]:
     """Put items together into the inputs of children. Source: developer guide, "ItemBatcher".
 
-    `first` is the number of the first item. Raises StatesError States.ItemReaderFailed for an item that is
-    larger than the input of a child may be, naming it.
+    `first` is the number of the first item, `limit_bytes` what the input of a child may have. Raises
+    StatesError States.ItemReaderFailed for an item that is larger, naming it.
     """
     batch = plan.get("batch")
     if batch is None:
         for number, item in enumerate(items, first):
-            _fits(len(dumps(item)), PAYLOAD_LIMIT_BYTES, number)
+            _fits(len(dumps(item)), limit_bytes, number, limit_bytes)
             yield Child(item, 1)
         return
     most_items = batch.get("items") or float("inf")
-    most_bytes = min(batch.get("bytes") or PAYLOAD_LIMIT_BYTES, PAYLOAD_LIMIT_BYTES)
+    most_bytes = min(batch.get("bytes") or limit_bytes, limit_bytes)
     extra = {"BatchInput": batch["input"]} if "input" in batch else {}
     frame_bytes = len(dumps({**extra, "Items": []}))
     held: list[Json] = []
     size = frame_bytes
     for number, item in enumerate(items, first):
         item_bytes = len(dumps(item)) + 1
-        _fits(item_bytes, most_bytes, number, frame_bytes)
+        _fits(item_bytes, most_bytes, number, limit_bytes, frame_bytes)
         if held and (len(held) >= most_items or size + item_bytes > most_bytes):
             yield Child({**extra, "Items": held}, len(held))
             held, size = [], frame_bytes
@@ -254,15 +256,11 @@ def batched(plan: Json, items: Iterable[Json], *, first: int = 0) -> Iterator[Ch
         yield Child({**extra, "Items": held}, len(held))
 
 
-def _fits(item_bytes: int, most_bytes: int, number: int, frame_bytes: int = 0) -> None:
+def _fits(item_bytes: int, most_bytes: int, number: int, limit_bytes: int, frame_bytes: int = 0) -> None:
     if frame_bytes + item_bytes <= most_bytes:
         return
     around = f", and the batch around it {frame_bytes:,}" if frame_bytes else ""
-    remedy = (
-        "Raise MaxInputBytesPerBatch or select"
-        if frame_bytes and most_bytes < PAYLOAD_LIMIT_BYTES
-        else "Select"
-    )
+    remedy = "Raise MaxInputBytesPerBatch or select" if frame_bytes and most_bytes < limit_bytes else "Select"
     raise StatesError(
         "States.ItemReaderFailed",
         f"The item {number} (the first is 0) has {item_bytes:,} bytes{around}, which is more than the "
