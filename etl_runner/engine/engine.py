@@ -120,6 +120,7 @@ class Engine:
             knock=self._inbox.put,
             workers=self._workers,
             rng=rng,
+            limits=policy.limits,
         )
         self._effects = Effects(
             maker=self._maker,

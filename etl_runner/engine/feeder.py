@@ -17,7 +17,7 @@ import structlog
 from etl_runner.asl import model
 from etl_runner.aws import AwsAccess
 from etl_runner.errors import READER_FAILED, EtlRunnerError, StatesError
-from etl_runner.jsontypes import Json
+from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json
 from etl_runner.machine.map_plan import STATE_DATA, Child, MapItem, batched, select_item
 from etl_runner.s3.sources import open_source, pin_source
 from etl_runner.s3.taken import Items, Segment, Taken
@@ -89,6 +89,7 @@ class Feeder:
     """One map run's reader thread. `nudge` is called when a page is ready, or when reading failed.
 
     `known` counts the items that are known of: all of the state's input, or those that were read so far.
+    `limit_bytes` is what the input of a child may have.
     """
 
     def __init__(
@@ -101,7 +102,9 @@ class Feeder:
         aws: AwsAccess,
         nudge: Callable[[], None],
         rng: random.Random,
+        limit_bytes: int = PAYLOAD_LIMIT_BYTES,
     ) -> None:
+        self._limit_bytes = limit_bytes
         self._state = state
         self._plan = plan
         self._position = position or {"at": None, "items": 0, "skip": 0}
@@ -170,7 +173,8 @@ class Feeder:
 
     def _page(self, reader: Items, first: int, skip: int) -> Page:
         taken = reader.read(_page_items(self._plan))
-        children = list(batched(self._plan, self._selected(taken, first), first=first))
+        selected = self._selected(taken, first)
+        children = list(batched(self._plan, selected, first=first, limit_bytes=self._limit_bytes))
         over = first + len(taken)
         self.known = max(self.known, over)
         skipped, children = children[:skip], children[skip:]

@@ -20,14 +20,17 @@ from etl_runner.store.store import ExecutionRow, Store
 PUT_OBJECT: Final = ":states:::s3:putObject"
 
 
-def gather(store: Store, aws: AwsAccess, run: Run) -> Json:
+def gather(store: Store, aws: AwsAccess, run: Run, limit_bytes: int = PAYLOAD_LIMIT_BYTES) -> Json:
     """Give the Map state's result; of a run that failed, write what a ResultWriter asks for and give null.
 
-    Raises StatesError when it is too large or cannot be written.
+    A result that is not written may have `limit_bytes`. Raises StatesError for one that is too large or
+    cannot be written.
     """
     writer = run.plan.get("writer") or {"resource": "", "config": {}}
     if not writer["resource"]:
-        return None if run.failure is not None else _in_the_state(store, run, writer["config"])
+        if run.failure is not None:
+            return None
+        return _in_the_state(store, run, writer["config"], limit_bytes)
     if not writer["resource"].endswith(PUT_OBJECT):
         raise StatesError(
             RESULT_WRITER_FAILED,
@@ -56,14 +59,14 @@ def _place(parameters: Json) -> tuple[str, str]:
     return bucket, prefix
 
 
-def _in_the_state(store: Store, run: Run, config: Json) -> Json:
+def _in_the_state(store: Store, run: Run, config: Json, limit_bytes: int) -> Json:
     """The results as the state's own, bounded by what a state's output may have; lines as one text."""
     results: list[bytes] = []
     size = 2
     for child in _results(store, run):
         for entry in entries_of(child, config.get("Transformation", "COMPACT")):
             size += len(entry) + 1
-            if size > PAYLOAD_LIMIT_BYTES:
+            if size > limit_bytes:
                 raise StatesError(
                     "States.DataLimitExceeded",
                     "The state/task returned a result with a size exceeding the maximum number of bytes "

@@ -29,6 +29,7 @@ from etl_runner.jsontypes import Json, loads
 from etl_runner.machine import facts as f
 from etl_runner.machine import stimuli as s
 from etl_runner.machine.facts import Token
+from etl_runner.machine.limits import AWS, Limits
 from etl_runner.machine.map_plan import run_arn
 from etl_runner.machine.state import OpenMapRun
 from etl_runner.store.store import MapRunRow, Store
@@ -56,7 +57,9 @@ class MapRuns:
         knock: Callable[[Item], None],
         workers: Executor,
         rng: random.Random,
+        limits: Limits = AWS,
     ) -> None:
+        self._limits = limits
         self._store = store
         self._aws = aws
         self._knock = knock
@@ -198,6 +201,7 @@ class MapRuns:
             aws=self._aws,
             nudge=lambda: self._knock(MapRunNudge(map_run_id=row.id)),
             rng=random.Random(self._rng.getrandbits(64)),  # noqa: S311 -- the feeder's thread needs its own
+            limit_bytes=self._limits.payload_bytes,
         )
         run = Run(
             row=row,
@@ -299,7 +303,7 @@ class MapRuns:
 
     def _finish(self, run: Run) -> None:
         try:
-            output = gather(self._store, self._aws, run)
+            output = gather(self._store, self._aws, run, self._limits.payload_bytes)
             run.results_written = True
             if run.failure is not None:
                 self._answer(run, run.failure)

@@ -57,6 +57,24 @@ def test_a_writer_config_alone_shapes_what_the_state_gives(world: World) -> None
     assert all(each["StopDate"] >= each["StartDate"] for each in records)
 
 
+def test_lines_that_are_not_written_are_one_text(world: World) -> None:
+    world.script.default = but_not_two
+    lines = result(world, {"items": [1, 3]}, ResultWriter={"WriterConfig": {"OutputType": "JSONL"}})
+
+    assert lines == '[1,{"n":1}]\n[3,{"n":3}]\n'
+
+
+def test_the_pairs_of_an_object_in_the_input_are_items(world: World) -> None:
+    selector = {"key.$": "$$.Map.Item.Key", "source.$": "$$.Map.Item.Source"}
+    pairs = {"items": {"b": 1, "a": [2]}}
+
+    assert result(world, pairs) == [{"Key": "b", "Value": 1}, {"Key": "a", "Value": [2]}]
+    assert result(world, pairs, ItemSelector=selector) == [
+        {"key": "b", "source": "STATE_DATA"},
+        {"key": "a", "source": "STATE_DATA"},
+    ]
+
+
 def test_an_output_that_is_no_array_is_an_element_of_the_flattened_result(world: World) -> None:
     world.script.default = answer({"a": [1]})
     flat = result(world, {"items": [1, 2]}, ResultWriter={"WriterConfig": {"Transformation": "FLATTEN"}})
