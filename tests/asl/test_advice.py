@@ -1,6 +1,8 @@
 """Warnings: each for something that is odd for certain, none for what is in order; and what is portable."""
 
+import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -159,6 +161,13 @@ def test_retries_that_the_state_machine_does_not_live_to_see_are_named(retrier: 
     assert [(one.code, one.line) for one in warnings(text)] == (
         [("retries-outlast-timeout", marked_line(text))] if late else []
     )
+
+
+def test_the_documents_list_every_warning() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "language.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE)
+
+    assert sorted(listed) == sorted({code for code, _ in ODD} | {"retries-outlast-timeout"})
 
 
 def test_there_are_16_names_of_errors() -> None:
