@@ -27,7 +27,8 @@ from etl_runner.machine.aws_events import (
     failure,
 )
 from etl_runner.machine.map_plan import run_arn
-from etl_runner.machine.state import ROOT, Frame, Group, Machine, OpenTask, begin, evolve
+from etl_runner.machine.projection import Projection
+from etl_runner.machine.state import ROOT, Group, Machine, OpenTask, begin, evolve
 
 _JOBS: Final = (".sync", ".sync:2")
 """Integrations whose task is a job: one that cannot even be submitted has an event of its own."""
@@ -59,7 +60,7 @@ class Projector:
         self._definition = definition
         self._region = region
         self._include_data = include_data
-        self._projection: _Projection | None = None
+        self._projection: Projection | None = None
 
     @property
     def machine(self) -> Machine:
@@ -70,108 +71,30 @@ class Projector:
     def take(self, fact: f.Fact, at_ms: int) -> list[HistoryEvent]:
         """The events of the next fact. Raises ValueError when the first is not ExecutionStarted."""
         if self._projection is not None:
-            return self._projection.take(fact, at_ms)
+            return _take(self._projection, fact, at_ms)
         if not isinstance(fact, f.ExecutionStarted):
             found = type(fact).__name__
             raise ValueError(f"a history begins with ExecutionStarted, this one with {found}")  # noqa: TRY004 -- the history is damaged
         machine = begin(fact, at_ms)
-        projection = _Projection(self._definition, machine, self._region, include_data=self._include_data)
+        projection = Projection(self._definition, machine, self._region, include_data=self._include_data)
         self._projection = projection
         return [projection.begun(at_ms)]
 
 
-class _Projection:
-    """The fold of the facts so far, and for each frame the event that its next one follows.
-
-    `after` is what a group's ...Succeeded follows, once a child has succeeded. `struck` is the event at which
-    a failure arose, while what it takes along is being closed. `before` is what a frame's ...StateEntered
-    followed, while nothing has followed that. `as_given` is the start input's own text, while the execution's
-    data is still that input.
-    """
-
-    def __init__(
-        self, definition: model.StateMachine, machine: Machine, region: str, *, include_data: bool
-    ) -> None:
-        self.definition = definition
-        self.machine = machine
-        self.region = region
-        self.include_data = include_data
-        self.count = 0
-        self.at_ms = 0
-        self.heads: dict[f.FrameId, int] = {ROOT: 0}
-        self.after: dict[f.FrameId, int] = {}
-        self.before: dict[f.FrameId, int] = {}
-        self.struck: int | None = None
-        self.as_given = machine.start.input_text
-        self.made: list[HistoryEvent] = []
-
-    def begun(self, at_ms: int) -> HistoryEvent:
-        start = self.machine.start
-        self.at_ms = at_ms
-        details = {
-            **data("input", start.input, include=self.include_data, text=start.input_text),
-            "roleArn": start.role_arn,
-        }
-        if start.state_machine_alias_arn is not None:
-            details["stateMachineAliasArn"] = start.state_machine_alias_arn
-        if start.state_machine_version_arn is not None:
-            details["stateMachineVersionArn"] = start.state_machine_version_arn
-        self.event("ExecutionStarted", 0, "executionStarted", details)
-        return self.made.pop()
-
-    def take(self, fact: f.Fact, at_ms: int) -> list[HistoryEvent]:
-        self.at_ms = at_ms
-        self.made = []
-        write = _WRITE.get(type(fact))
-        if write is not None:
-            write(self, fact)
-        if not isinstance(fact, f.StateFailed | f.FrameFailed | f.FrameAborted | f.TokenRevoked):
-            self.struck = None
-        evolve(self.machine, fact, at_ms)
-        return self.made
-
-    def event(self, kind: str, previous: int, key: str = "", details: Details | None = None) -> int:
-        self.count += 1
-        made: HistoryEvent = {
-            "id": self.count,
-            "previousEventId": previous,
-            "timestamp": self.at_ms,
-            "type": kind,
-        }
-        if key:
-            made[f"{key}EventDetails"] = details or {}
-        self.made.append(made)
-        return self.count
-
-    def chain(self, frame_id: f.FrameId, kind: str, key: str = "", details: Details | None = None) -> None:
-        """Write an event that the frame's next one follows."""
-        self.before.pop(frame_id, None)
-        self.heads[frame_id] = self.event(kind, self.heads[frame_id], key, details)
-
-    def holder(self, token: f.Token) -> Frame:
-        return self.machine.frames[self.machine.tokens[token]]
-
-    def state(self, frame: Frame) -> model.State:
-        assert frame.state is not None
-        return self.definition.scopes[frame.scope].states[frame.state]
-
-    def state_type(self, frame: Frame) -> str:
-        return STATE_TYPES[type(self.state(frame))]
-
-    def task_shape(self, frame: Frame) -> TaskShape:
-        state = self.state(frame)
-        assert isinstance(state, model.TaskState)
-        return TaskShape.of(state.resource)
-
-    def iteration(self, frame: Frame) -> Details | None:
-        """The details of a MapIteration... event of a frame; None when it is a branch of a Parallel."""
-        assert frame.parent is not None
-        parent = self.machine.frames[frame.parent]
-        assert isinstance(parent.open, Group)
-        return None if parent.open.items is None else {"name": parent.state, "index": frame.index}
+def _take(p: Projection, fact: f.Fact, at_ms: int) -> list[HistoryEvent]:
+    """The events that a fact stands for."""
+    p.at_ms = at_ms
+    p.made = []
+    write = _WRITE.get(type(fact))
+    if write is not None:
+        write(p, fact)
+    if not isinstance(fact, f.StateFailed | f.FrameFailed | f.FrameAborted | f.TokenRevoked):
+        p.struck = None
+    evolve(p.machine, fact, at_ms)
+    return p.made
 
 
-def _frame_opened(p: _Projection, fact: f.FrameOpened) -> None:
+def _frame_opened(p: Projection, fact: f.FrameOpened) -> None:
     parent = p.machine.frames[fact.parent]
     previous = p.heads[fact.parent]
     assert isinstance(parent.open, Group)
@@ -181,15 +104,15 @@ def _frame_opened(p: _Projection, fact: f.FrameOpened) -> None:
     p.heads[fact.frame] = previous
 
 
-def _group_redriven(p: _Projection, fact: f.GroupRedriven) -> None:
+def _group_redriven(p: Projection, fact: f.GroupRedriven) -> None:
     p.after.pop(fact.frame, None)
 
 
-def _frame_redriven(p: _Projection, fact: f.FrameRedriven) -> None:
+def _frame_redriven(p: Projection, fact: f.FrameRedriven) -> None:
     p.heads[fact.frame] = p.heads[fact.parent]
 
 
-def _frame_succeeded(p: _Projection, fact: f.FrameSucceeded) -> None:
+def _frame_succeeded(p: Projection, fact: f.FrameSucceeded) -> None:
     frame = p.machine.frames[fact.frame]
     assert frame.parent is not None
     head = p.heads.pop(fact.frame)
@@ -199,7 +122,7 @@ def _frame_succeeded(p: _Projection, fact: f.FrameSucceeded) -> None:
         p.after[frame.parent] = p.event("MapIterationSucceeded", head, "mapIterationSucceeded", details)
 
 
-def _frame_failed(p: _Projection, fact: f.FrameFailed) -> None:
+def _frame_failed(p: Projection, fact: f.FrameFailed) -> None:
     frame = p.machine.frames[fact.frame]
     assert frame.parent is not None
     p.struck = p.heads[frame.parent] = p.heads.pop(fact.frame)
@@ -210,7 +133,7 @@ def _frame_failed(p: _Projection, fact: f.FrameFailed) -> None:
         p.event(f"{p.state_type(frame)}StateAborted", p.struck)
 
 
-def _frame_aborted(p: _Projection, fact: f.FrameAborted) -> None:
+def _frame_aborted(p: Projection, fact: f.FrameAborted) -> None:
     frame = p.machine.frames[fact.frame]
     head = p.heads.pop(fact.frame)
     if fact.quiet:
@@ -223,7 +146,7 @@ def _frame_aborted(p: _Projection, fact: f.FrameAborted) -> None:
         p.event(f"{p.state_type(frame)}StateAborted", previous)
 
 
-def _state_entered(p: _Projection, fact: f.StateEntered) -> None:
+def _state_entered(p: Projection, fact: f.StateEntered) -> None:
     frame = p.machine.frames[fact.frame]
     state = p.definition.scopes[frame.scope].states[fact.state]
     kind = STATE_TYPES[type(state)]
@@ -242,7 +165,7 @@ def _normalises(state: model.State) -> bool:
     return isinstance(state, model.MapState) and state.label != ""
 
 
-def _state_exited(p: _Projection, fact: f.StateExited) -> None:
+def _state_exited(p: Projection, fact: f.StateExited) -> None:
     frame = p.machine.frames[fact.frame]
     output: Json = frame.data if fact.output is UNSET else fact.output
     if fact.frame == ROOT and fact.output is not UNSET:
@@ -256,7 +179,7 @@ def _state_exited(p: _Projection, fact: f.StateExited) -> None:
     p.chain(fact.frame, f"{p.state_type(frame)}StateExited", "stateExited", details)
 
 
-def _state_evaluation_failed(p: _Projection, fact: f.StateEvaluationFailed) -> None:
+def _state_evaluation_failed(p: Projection, fact: f.StateEvaluationFailed) -> None:
     """Where the state had come no further than being entered, AWS lets the event follow what that followed.
 
     Only a Wait evaluates in a step of its own.
@@ -272,11 +195,11 @@ def _state_evaluation_failed(p: _Projection, fact: f.StateEvaluationFailed) -> N
     p.chain(fact.frame, "EvaluationFailed", "evaluationFailed", details)
 
 
-def _state_failed(p: _Projection, fact: f.StateFailed) -> None:
+def _state_failed(p: Projection, fact: f.StateFailed) -> None:
     p.struck = p.heads[fact.frame]
 
 
-def _task_scheduled(p: _Projection, fact: f.TaskScheduled) -> None:
+def _task_scheduled(p: Projection, fact: f.TaskScheduled) -> None:
     shape = p.task_shape(p.machine.frames[fact.frame])
     details = shape.scheduled(fact, p.region, include_data=p.include_data)
     p.chain(fact.frame, f"{shape.family}Scheduled", _key(shape, "Scheduled"), details)
@@ -292,26 +215,26 @@ def _key(shape: TaskShape, what: str) -> str:
     return shape.family[0].lower() + shape.family[1:] + what
 
 
-def _activity_started(p: _Projection, fact: f.ActivityStarted) -> None:
+def _activity_started(p: Projection, fact: f.ActivityStarted) -> None:
     details = {} if fact.worker is None else {"workerName": fact.worker}
     p.chain(p.holder(fact.token).id, "ActivityStarted", "activityStarted", details)
 
 
-def _task_answered(p: _Projection, token: f.Token, what: str, details: Details) -> None:
+def _task_answered(p: Projection, token: f.Token, what: str, details: Details) -> None:
     frame = p.holder(token)
     shape = p.task_shape(frame)
     p.chain(frame.id, f"{shape.family}{what}", _key(shape, what), {**shape.about, **details})
 
 
-def _task_submitted(p: _Projection, fact: f.TaskSubmitted) -> None:
+def _task_submitted(p: Projection, fact: f.TaskSubmitted) -> None:
     _task_answered(p, fact.token, "Submitted", data("output", fact.output, include=p.include_data))
 
 
-def _task_succeeded(p: _Projection, fact: f.TaskSucceeded) -> None:
+def _task_succeeded(p: Projection, fact: f.TaskSucceeded) -> None:
     _task_answered(p, fact.token, "Succeeded", data("output", fact.output, include=p.include_data))
 
 
-def _task_failed(p: _Projection, fact: f.TaskFailed) -> None:
+def _task_failed(p: Projection, fact: f.TaskFailed) -> None:
     frame = p.holder(fact.token)
     state = p.state(frame)
     assert isinstance(state, model.TaskState)
@@ -324,90 +247,90 @@ def _task_failed(p: _Projection, fact: f.TaskFailed) -> None:
     _task_answered(p, fact.token, what, failure(fact.error, fact.cause))
 
 
-def _task_timed_out(p: _Projection, fact: f.TaskTimedOut) -> None:
+def _task_timed_out(p: Projection, fact: f.TaskTimedOut) -> None:
     _task_answered(p, fact.token, "TimedOut", {"error": "States.Timeout"})
 
 
-def _parallel_started(p: _Projection, fact: f.ParallelStarted) -> None:
+def _parallel_started(p: Projection, fact: f.ParallelStarted) -> None:
     p.chain(fact.frame, "ParallelStateStarted")
 
 
-def _parallel_succeeded(p: _Projection, fact: f.ParallelSucceeded) -> None:
+def _parallel_succeeded(p: Projection, fact: f.ParallelSucceeded) -> None:
     p.event("ParallelStateSucceeded", p.heads[fact.frame])
 
 
-def _parallel_failed(p: _Projection, fact: f.ParallelFailed) -> None:
+def _parallel_failed(p: Projection, fact: f.ParallelFailed) -> None:
     p.chain(fact.frame, "ParallelStateFailed")
 
 
-def _map_started(p: _Projection, fact: f.MapStarted) -> None:
+def _map_started(p: Projection, fact: f.MapStarted) -> None:
     p.after.pop(fact.frame, None)
     p.chain(fact.frame, "MapStateStarted", "mapStateStarted", {"length": len(fact.items)})
 
 
-def _map_succeeded(p: _Projection, fact: f.MapSucceeded) -> None:
+def _map_succeeded(p: Projection, fact: f.MapSucceeded) -> None:
     previous = p.heads[fact.frame] = p.after.pop(fact.frame, p.heads[fact.frame])
     p.event("MapStateSucceeded", previous)
 
 
-def _map_failed(p: _Projection, fact: f.MapFailed) -> None:
+def _map_failed(p: Projection, fact: f.MapFailed) -> None:
     p.chain(fact.frame, "MapStateFailed")
 
 
-def _map_run_started(p: _Projection, fact: f.MapRunStarted) -> None:
+def _map_run_started(p: Projection, fact: f.MapRunStarted) -> None:
     plan = fact.plan
     p.chain(fact.frame, "MapStateStarted", "mapStateStarted", {"length": len(plan.get("items") or ())})
     arn = run_arn(p.machine.start.execution_arn, plan, fact.token)
     p.chain(fact.frame, "MapRunStarted", "mapRunStarted", {"mapRunArn": arn})
 
 
-def _map_run_refused(p: _Projection, fact: f.MapRunRefused) -> None:
+def _map_run_refused(p: Projection, fact: f.MapRunRefused) -> None:
     p.chain(fact.frame, "MapStateStarted", "mapStateStarted", {"length": fact.length})
 
 
-def _map_run_succeeded(p: _Projection, fact: f.MapRunSucceeded) -> None:
+def _map_run_succeeded(p: Projection, fact: f.MapRunSucceeded) -> None:
     ended = p.event("MapRunSucceeded", p.heads[p.holder(fact.token).id])
     p.event("MapStateSucceeded", ended)
 
 
-def _map_run_failed(p: _Projection, fact: f.MapRunFailed) -> None:
+def _map_run_failed(p: Projection, fact: f.MapRunFailed) -> None:
     frame = p.holder(fact.token)
     p.chain(frame.id, "MapRunFailed", "mapRunFailed", failure(fact.error, fact.cause))
     p.chain(frame.id, "MapStateFailed")
 
 
-def _map_run_redriven(p: _Projection, fact: f.MapRunRedriven) -> None:
+def _map_run_redriven(p: Projection, fact: f.MapRunRedriven) -> None:
     arn = run_arn(p.machine.start.execution_arn, fact.plan, fact.run)
     details = {"mapRunArn": arn, "redriveCount": fact.count}
     p.chain(fact.frame, "MapRunRedriven", "mapRunRedriven", details)
 
 
-def _execution_redriven(p: _Projection, fact: f.ExecutionRedriven) -> None:
+def _execution_redriven(p: Projection, fact: f.ExecutionRedriven) -> None:
     redriven = p.event("ExecutionRedriven", p.count, "executionRedriven", {"redriveCount": fact.count})
     p.heads = {ROOT: redriven}
     p.before.clear()
 
 
-def _execution_succeeded(p: _Projection, _fact: f.ExecutionSucceeded) -> None:
+def _execution_succeeded(p: Projection, _fact: f.ExecutionSucceeded) -> None:
     value = p.machine.frames[ROOT].data
     details = data("output", value, include=p.include_data, text=p.as_given)
     p.chain(ROOT, "ExecutionSucceeded", "executionSucceeded", details)
 
 
-def _execution_failed(p: _Projection, fact: f.ExecutionFailed) -> None:
+def _execution_failed(p: Projection, fact: f.ExecutionFailed) -> None:
     previous = p.count if p.struck is None else p.struck
     p.event("ExecutionFailed", previous, "executionFailed", failure(fact.error, fact.cause))
 
 
-def _execution_timed_out(p: _Projection, fact: f.ExecutionTimedOut) -> None:
+def _execution_timed_out(p: Projection, fact: f.ExecutionTimedOut) -> None:
     p.event("ExecutionTimedOut", 0, "executionTimedOut", failure(fact.error, fact.cause))
 
 
-def _execution_aborted(p: _Projection, fact: f.ExecutionAborted) -> None:
+def _execution_aborted(p: Projection, fact: f.ExecutionAborted) -> None:
     p.event("ExecutionAborted", 0, "executionAborted", failure(fact.error, fact.cause))
 
 
-_WRITE: Final[dict[type, Callable[[_Projection, Any], None]]] = {
+_WRITE: Final[dict[type, Callable[[Projection, Any], None]]] = {
     f.FrameOpened: _frame_opened,
     f.FrameSucceeded: _frame_succeeded,
     f.FrameFailed: _frame_failed,
