@@ -87,7 +87,7 @@ class Service:
         self.state_machines = StateMachines(self.store, self.workflows, self.clock, self.engine.definitions)
         self.histories = Histories(self.store, self.state_machines.parsed)
         self.services.use_nested(Nested(self))
-        self.launch = Launch(self.engine, self.workflows)
+        self.launch = Launch(self.engine, self.workflows, self.state_machines)
         self.schedules = ScheduleService(
             self.store, self.launch, self.clock, grace_s=settings.schedules.grace_seconds
         )

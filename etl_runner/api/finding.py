@@ -19,7 +19,8 @@ class Finder:
     def machine(self, name_or_arn: str, *, running: bool = False) -> str:
         """The ARN of a workflow, given by name or ARN. Raises NotFound.
 
-        Unless it is to run, one that the configuration no longer has will do.
+        An ARN may also be that of a state machine made over the API. Unless it is to run, one that the
+        configuration no longer has will do.
         """
         workflows = self._rooms.config.workflows
         for name, each in workflows.items():
@@ -29,6 +30,8 @@ class Finder:
             for arn in self._reads.machines():
                 if name_or_arn in {arn, views.workflow_of(arn)}:
                     return arn
+        if name_or_arn.startswith("arn:") and self._rooms.state_machines.find(name_or_arn) is not None:
+            return name_or_arn
         raise NotFound(f"there is no workflow {name_or_arn!r}; {hint(name_or_arn, workflows)}")
 
     def map_run(self, arn: str) -> int:

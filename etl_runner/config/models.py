@@ -62,7 +62,9 @@ class ScheduleEntry(_Entry):
         examples=["0 4 * * 1-5", "cron(0 4 ? * MON-FRI *)", "rate(5 minutes)", "at(2030-01-31T04:00:00)"],
     )
     timezone: str = Field(default="UTC", description="An IANA name such as Europe/Berlin.")
-    workflow: str = Field(description="The name of the workflow to start.")
+    workflow: str = Field(
+        description="The name of the workflow to start, or the ARN of a state machine, a version or an alias."
+    )
     input: Json = Field(
         default_factory=dict,
         description="The execution's input in Parameters style over tick and schedule; default: both.",
@@ -90,7 +92,9 @@ class RuleEntry(_Entry):
     pattern: dict[str, Json] | str = Field(
         description="An EventBridge event pattern, as YAML or as JSON text."
     )
-    workflow: str = Field(description="The name of the workflow to start.")
+    workflow: str = Field(
+        description="The name of the workflow to start, or the ARN of a state machine, a version or an alias."
+    )
     input: Json = Field(
         default=None,
         description="The execution's input in Parameters style over event and rule; without it, the event.",

@@ -1,5 +1,6 @@
 """The files of config/: schedules, event rules and queues."""
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
@@ -21,6 +22,7 @@ from etl_runner.errors import Fault
 from etl_runner.jsontypes import Json
 
 _ANY_EXPRESSION = "rate(1 day)"  # to ask about a zone alone
+_STATE_MACHINE = re.compile(r"arn:[a-z0-9-]+:states:[a-z0-9-]+:\d{12}:stateMachine:[\w.-]+(:[\w.-]+)?")
 
 
 def read_schedules(file: InputFile, data: bytes, workflows: set[str], into: Gathering) -> list[Schedule]:
@@ -144,7 +146,8 @@ def _queue(entry: QueueEntry, node: Node, into: Gathering) -> Queue:
 
 
 def _check_workflow(name: str, node: Node, workflows: set[str], into: Gathering) -> None:
-    if name not in workflows:
+    # What an ARN names may be made later, and elsewhere: it is looked up when it is to be started.
+    if name not in workflows and not _STATE_MACHINE.fullmatch(name):
         remedy = near(name, workflows, _known(workflows))
         into.refuse(
             node.get("workflow") or node, f"there is no workflow {name!r}", remedy, "unknown-workflow"

@@ -6,7 +6,9 @@ from typing import Final
 
 from etl_runner.engine.engine import Engine
 from etl_runner.engine.knocks import LedgerEntry, Started, StartRequest
-from etl_runner.engine.workflows import Workflow, Workflows
+from etl_runner.engine.machine_shapes import Target, of_file, target_of
+from etl_runner.engine.state_machines import StateMachines
+from etl_runner.engine.workflows import Workflows
 from etl_runner.errors import InvalidInput, NotFound
 from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json, dumps
 from etl_runner.store.unit import Row
@@ -18,17 +20,28 @@ _FORBIDDEN: Final = frozenset(' \t\r\n<>{}[]?*"#%\\^|~`$&,;:/')
 class Launch:
     """Checks what was asked for and hands it to the engine."""
 
-    def __init__(self, engine: Engine, workflows: Workflows) -> None:
+    def __init__(self, engine: Engine, workflows: Workflows, machines: StateMachines | None = None) -> None:
+        """`machines` are those that ARNs may name too, with the versions and aliases of each."""
         self._engine = engine
         self._workflows = workflows
+        self._machines = machines
 
-    def workflow(self, name_or_arn: str) -> Workflow:
-        """Find a workflow. Raises NotFound, naming those there are."""
+    def _target(self, name_or_arn: str) -> Target:
+        """Find what to start. Raises NotFound, naming the workflows there are, and InvalidInput."""
         found = self._workflows.get(name_or_arn)
-        if found is None:
+        arn = name_or_arn if found is None else found.arn
+        target = None if self._machines is None or not arn.startswith("arn:") else self._machines.resolve(arn)
+        if target is None and found is not None:
+            target = target_of(of_file(found, 0))
+        if target is None:
             names = ", ".join(self._workflows.names()) or "none"
             raise NotFound(f"there is no workflow {name_or_arn!r}; there are: {names}")
-        return found
+        if target.express:
+            raise InvalidInput(
+                f"{arn} is Express, of which nothing is kept to tell that it was started; start it from a "
+                "workflow (states:startExecution), or make it STANDARD"
+            )
+        return target
 
     def launch(
         self,
@@ -42,9 +55,10 @@ class Launch:
     ) -> Future[Started]:
         """Start an execution; the future is resolved after the commit (Conflict when the name is taken).
 
-        Raises NotFound (no such workflow) and InvalidInput (name or input against AWS's rules).
+        `workflow` is the name of one, or the ARN of a state machine, a version or an alias. Raises NotFound
+        (there is none) and InvalidInput (name or input against AWS's rules, or an Express state machine).
         """
-        found = self.workflow(workflow)
+        target = self._target(workflow)
         check_name(name)
         size = len(dumps(input))
         if size > PAYLOAD_LIMIT_BYTES:
@@ -54,9 +68,13 @@ class Launch:
             )
         return self._engine.start(
             StartRequest(
-                state_machine_arn=found.arn,
-                state_machine_name=found.name,
-                definition_id=found.definition_id,
+                state_machine_arn=target.arn,
+                state_machine_name=target.name,
+                state_machine_version_arn=target.version_arn,
+                state_machine_alias_arn=target.alias_arn,
+                definition_id=target.definition_id,
+                role_arn=target.role_arn,
+                logging=target.logging,
                 name=name,
                 input=input,
                 origin=origin,

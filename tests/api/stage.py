@@ -107,7 +107,7 @@ class Stage:
         workflows.apply((w.name, w.arn, w.text, w.yaml, w.file) for w in self.config.workflows.values())
         self.state_machines = StateMachines(self.store, workflows, self.clock, self.engine.definitions)
         self.histories = Histories(self.store, self.state_machines.parsed)
-        self.launch = Launch(self.engine, workflows)
+        self.launch = Launch(self.engine, workflows, self.state_machines)
         self.schedules = ScheduleService(self.store, self.launch, self.clock)
         self.events = EventService(self.store, self.launch, self.clock)
         self.engine.open()
