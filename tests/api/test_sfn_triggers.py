@@ -1,0 +1,80 @@
+"""State machines made over the API, started by what starts workflows of files."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from etl_runner.config.load import load_config
+from etl_runner.errors import ConfigError, InvalidInput
+from etl_runner.schedule.due import tick_sample
+from etl_runner.schedule.expressions import parse_expression
+from etl_runner.schedule.patterns import compile_pattern
+from tests.api.answers import sfn
+from tests.api.stage import Stage, served
+
+ROLE = "arn:aws:iam::123456789012:role/runs"
+PASS = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}})
+ARN = "arn:aws:states:us-east-1:123456789012:stateMachine:made"
+
+
+@pytest.fixture
+def aws(stage: Stage) -> Iterator[Any]:
+    with served(stage) as url:
+        yield sfn(url)
+
+
+def schedules_with(stage: Stage, workflow: str) -> Any:
+    text = f"schedules:\n  - {{name: other, expression: rate(1 day), workflow: '{workflow}'}}\n"
+    (stage.config_dir / "schedules" / "other.yaml").write_text(text)
+    return load_config(
+        stage.config_dir,
+        stage.workflows_dir,
+        check_expression=parse_expression,
+        check_pattern=compile_pattern,
+        check_resource=lambda _: None,
+        tick_sample=tick_sample,
+    )
+
+
+def test_a_schedule_may_name_a_state_machine_by_its_arn(stage: Stage) -> None:
+    assert schedules_with(stage, f"{ARN}:live").schedules["other"].workflow == f"{ARN}:live"
+
+
+@pytest.mark.parametrize(
+    "workflow", ["made", "arn:aws:lambda:us-east-1:123456789012:function:f", f"{ARN}:1:2"]
+)
+def test_what_is_neither_a_workflow_nor_a_state_machine_is_refused(stage: Stage, workflow: str) -> None:
+    with pytest.raises(ConfigError, match="there is no workflow"):
+        schedules_with(stage, workflow)
+
+
+def test_an_alias_is_launched_as_its_version(stage: Stage, aws: Any) -> None:
+    version = aws.create_state_machine(name="made", definition=PASS, roleArn=ROLE, publish=True)[
+        "stateMachineVersionArn"
+    ]
+    routing = [{"stateMachineVersionArn": version, "weight": 100}]
+    aws.create_state_machine_alias(name="live", routingConfiguration=routing)
+    started = stage.launch.launch(workflow=f"{ARN}:live", name="one", input={}, origin="schedule:other")
+    described = aws.describe_execution(executionArn=started.result(30).arn)
+
+    assert (described["stateMachineVersionArn"], described["stateMachineAliasArn"]) == (
+        version,
+        f"{ARN}:live",
+    )
+    assert described["startDate"] <= datetime.now(UTC)
+
+
+def test_an_express_one_is_not_launched(stage: Stage, aws: Any) -> None:
+    aws.create_state_machine(name="made", definition=PASS, roleArn=ROLE, type="EXPRESS")
+
+    with pytest.raises(InvalidInput, match="is Express"):
+        stage.launch.launch(workflow=ARN, name="one", input={}, origin="schedule:other")
+
+
+def test_operators_start_one_by_its_arn(stage: Stage, aws: Any) -> None:
+    aws.create_state_machine(name="made", definition=PASS, roleArn=ROLE)
+
+    assert stage.ended(ARN)["status"] == "SUCCEEDED"
