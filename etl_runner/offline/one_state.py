@@ -121,6 +121,7 @@ class OneState:
         self._rng = rng
         self._given = given
         self.items: list[Json] | None = None
+        self.arguments: Json = None
         alone = self._led_astray(_explicit(self._alone(found.state)))
         state = watch.state(alone, stands_in=self.stands_in)
         stands = {way: model.SucceedState(name=way) for way in self._ways}
@@ -135,6 +136,8 @@ class OneState:
             role_arn=around.role_arn,
         )
         self._machine, self._facts = start(self._definition, first, now_ms, rng)
+        if self.task is not None:
+            self.arguments = self.task.arguments
 
     @property
     def stands_in(self) -> bool:

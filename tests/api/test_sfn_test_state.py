@@ -155,6 +155,42 @@ def test_variables_are_given_and_assigned() -> None:
     assert json.loads(found["inspectionData"]["variables"]) == {"a": 1, "b": 2}
 
 
+def test_the_request_and_answer_of_an_http_task_are_traced() -> None:
+    parameters = {
+        "Method": "GET",
+        "ApiEndpoint": "https://example.com/get",
+        "Authentication": {"ConnectionArn": "arn"},
+        "Headers": {"h": "1"},
+        "QueryParameters": {"q": "a b"},
+        "RequestBody": {"m": 1},
+    }
+    state = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::http:invoke",
+        "Parameters": parameters,
+        "End": True,
+    }
+    result = {"StatusCode": 200, "StatusText": "OK", "Headers": {"date": ["now"]}, "ResponseBody": {"x": 1}}
+    found = tell(state, {}, router=Router(result), roleArn=ROLE, inspectionLevel="TRACE")["inspectionData"]
+
+    assert found["request"] == {
+        "protocol": "https",
+        "method": "GET",
+        "url": "https://example.com/get?q=a%20b",
+        "headers": "[h: 1]",
+        "body": '{"m":1}',
+    }
+    assert found["response"] == {
+        "protocol": "https",
+        "statusCode": "200",
+        "statusMessage": "OK",
+        "headers": "[date: now]",
+        "body": '{"x":1}',
+    }
+    debug = tell(state, {}, router=Router(result), roleArn=ROLE)["inspectionData"]
+    assert "request" not in debug
+
+
 # --- with a mock --------------------------------------------------------------------------------------------
 
 

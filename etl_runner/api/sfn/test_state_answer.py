@@ -5,7 +5,9 @@ import re
 from typing import Final
 
 from etl_runner.api.sfn.call import Reply
+from etl_runner.api.sfn.test_state_http import RESOURCE, request_shown, response_shown
 from etl_runner.api.sfn.test_state_request import Asked
+from etl_runner.asl.model import TaskState
 from etl_runner.jsontypes import Json, dumps_text
 from etl_runner.offline.one_state import Ending, OneState, Result
 
@@ -38,6 +40,11 @@ def _inspection(asked: Asked, state: OneState, result: Result) -> Reply:
     seen: Reply = {"input": asked.given_text}
     for stage, value in state.stages.items():
         seen[stage] = value if stage in _NUMBERS else _text(asked, value)
+    if asked.level == "TRACE" and asked.mock is None and _is_http(asked):
+        seen["request"] = request_shown(state.arguments)
+        response = response_shown(state.stages.get("result"), result.cause)
+        if response is not None:
+            seen["response"] = response
     variables = {**asked.variables, **result.assigned}
     if variables:
         seen["variables"] = _text(asked, variables)
@@ -47,6 +54,11 @@ def _inspection(asked: Asked, state: OneState, result: Result) -> Reply:
     elif result.way is not None and result.way.catch is not None:
         seen["errorDetails"] = {"catchIndex": result.way.catch}
     return seen
+
+
+def _is_http(asked: Asked) -> bool:
+    state = asked.found.state
+    return isinstance(state, TaskState) and state.resource.endswith(RESOURCE)
 
 
 def _text(asked: Asked, value: Json) -> str:
