@@ -8,6 +8,7 @@ from msgspec import UNSET, UnsetType
 from etl_runner.asl import model
 from etl_runner.clock import to_iso
 from etl_runner.jsontypes import Json
+from etl_runner.machine.map_plan import MapItem, item_context
 from etl_runner.machine.state import Frame, Machine, visible_variables
 
 
@@ -113,7 +114,7 @@ def context_object(
             context["State"]["RetryCount"] = frame.attempt - 1
     found = item or _enclosing_item(machine, frame)
     if found is not None:
-        context["Map"] = {"Item": {"Index": found[0], "Value": found[1]}}
+        context["Map"] = {"Item": item_context(MapItem(*found))}
     return context
 
 
