@@ -1,12 +1,21 @@
 """The engine: one thread that takes turns, and the doors through which everyone else reaches it.
 
-Doors (any thread): `start`, `stop`, `record`, `when_ended`. Everything that changes an execution stands in
-one inbox; the thread empties it, decides, commits once, and only then hands out tasks and answers callers.
+Doors, for any thread; a future is resolved after the commit, and its callbacks run in the engine's thread:
+    start(StartRequest) -> Future[Started]                  StartExecution, ticks and events, async Express
+    start_sync(StartRequest) -> Future[Ended]               StartSyncExecution (express and sync are set)
+    stop, redrive, when_ended                               by the execution's number
+    answer_task(token text, TokenSuccess | TokenFailure | TokenHeartbeat) -> Future[None]
+    poll_activity(activity's ARN, worker) -> Future[ActivityTask | None]    waits up to a minute for a task
+    update_map_run, record                                  bounds of a map run; ledger rows
+
+Everything that changes an execution stands in one inbox; the thread empties it, decides, commits once, and
+only then hands out tasks and answers callers. The rooms behind: starts, tokens, activities, redrive and
+map_runs decide within a turn (turn.py puts it together, turn_taker.py commits it); effects.py does what
+follows from facts, publish.py tells the world.
 """
 
 import random
 from collections import deque
-from collections.abc import Sequence
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -49,8 +58,9 @@ from etl_runner.engine.recovery import recover
 from etl_runner.engine.starts import Starts
 from etl_runner.engine.timers import Timers
 from etl_runner.engine.tokens import TaskTokens
-from etl_runner.engine.turn import TurnMaker, TurnVoid, breakdown_cause, told_rows
-from etl_runner.errors import Conflict, EtlRunnerError, LostExecution, StoreError, StoreUnavailable
+from etl_runner.engine.turn import TurnMaker, told_rows
+from etl_runner.engine.turn_taker import TurnTaker
+from etl_runner.errors import StoreError, StoreUnavailable
 from etl_runner.machine import stimuli as s
 from etl_runner.machine.state import Status
 from etl_runner.store.store import Store
@@ -130,6 +140,7 @@ class Engine:
             dispatcher=self._dispatcher,
             knock=self._inbox.put,
         )
+        self._taker = TurnTaker(store, cache, self._maker, self._effects, self._map_runs)
         self._publisher = Publisher(store, aws, self._inbox.put, tell_status=policy.tell_status)
         self._ends = Ends(store, cache)
         self._stopping = Event()
@@ -316,7 +327,7 @@ class Engine:
             waiting.extend(self._inbox.collect(timeout_s, MAX_TURN))
             waiting.extend(self._dispatcher.lost_heartbeats())
             waiting.extend(self._due(self._clock.now_ms()))
-        self._turn(waiting)
+        self._taker.take(waiting, self._after)
         self._at_ease()
 
     def _due(self, now_ms: int) -> list[Item]:
@@ -342,80 +353,6 @@ class Engine:
         elif self._trouble is None:
             _log.error("nothing can be committed; work waits until the cause is gone", error=str(error))
         self._trouble = str(error)
-
-    def _turn(self, items: deque[Item]) -> None:
-        """Take all items in one turn, or, when one of them spoils it, each in a turn of its own.
-
-        What is settled leaves `items`, so that a store that fails half way does not see it a second time.
-        """
-        try:
-            turn = self._commit(items, refill=not self._effects.parked)
-        except StoreUnavailable:
-            raise
-        except (TurnVoid, Conflict, LostExecution):
-            pass
-        except Exception:  # noqa: BLE001 -- a fault of ours: find the item it comes from, and let the others go on
-            _log.exception("a turn broke down; its items are taken one by one")
-        else:
-            items.clear()
-            self._after(turn)
-            return
-        while items:
-            turns = self._alone(items[0])
-            items.popleft()
-            for turn in turns:
-                self._after(turn)
-
-    def _alone(self, item: Item) -> list[Turn]:
-        """Take one item in a turn of its own. When that fails too, it alone is refused."""
-        for attempt in (1, 2):
-            try:
-                return [self._commit([item], refill=False)]
-            except StoreUnavailable:
-                raise
-            except (TurnVoid, Conflict, LostExecution) as error:
-                # Loaded again, the second time: another process may have gone on with the execution.
-                if attempt == 2:
-                    return self._spoiled(item, error)
-            except Exception as error:  # noqa: BLE001 -- this item's own fault
-                return self._spoiled(item, error)
-        raise AssertionError("both attempts return")
-
-    def _spoiled(self, item: Item, error: Exception) -> list[Turn]:
-        """Nothing can come of an item. Where it was an answer, its execution would wait for ever: end it."""
-        ours = not isinstance(error, EtlRunnerError)
-        _log.error("a request was refused", error=str(error), exc_info=error if ours else None)
-        refuse(item, error)
-        if not isinstance(item, Knock) or isinstance(error, LostExecution):
-            return []
-        stimulus = s.Breakdown(cause=breakdown_cause(error))
-        try:
-            return [self._commit([Knock(execution_id=item.execution_id, stimulus=stimulus)], refill=False)]
-        except StoreUnavailable:
-            raise
-        except Exception:  # noqa: BLE001 -- it cannot even be ended
-            _log.exception("an execution could not be ended", execution_id=item.execution_id)
-            return []
-
-    def _commit(self, items: Sequence[Item], *, refill: bool) -> Turn:
-        """Decide and commit. When it raises, nothing was committed and what was decided is forgotten."""
-        turn = self._maker.begin()
-        try:
-            self._map_runs.catch_up(self._cache)
-            self._maker.take(turn, items)
-            self._map_runs.take(turn)
-            if refill:
-                self._map_runs.refill(turn, self._maker)
-            self._effects.register(turn)
-            self._maker.seal(turn)
-            if not turn.unit.is_empty():
-                self._store.commit(turn.unit)
-        except BaseException as error:
-            for live in turn.touched.values():
-                self._cache.undo(live)
-            self._map_runs.void(turn.touched, passing=isinstance(error, StoreUnavailable))
-            raise
-        return turn
 
     def _after(self, turn: Turn) -> None:
         """It is on the disk: hand out, take back, answer."""
