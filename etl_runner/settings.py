@@ -128,6 +128,9 @@ class LimitSettings(BaseModel):
     inline_concurrency: int = Field(
         default=AWS_LIMITS.inline_concurrency, ge=1, description="Iterations of an inline Map at one time."
     )
+    express_seconds: int = Field(
+        default=AWS_LIMITS.express_seconds, ge=1, description="How long an Express execution may run."
+    )
 
 
 class LogSettings(BaseModel):

@@ -78,6 +78,7 @@ class Children:
             input=given.input,
             scope=run.state.processor,
             item_index=index,
+            express=run.plan["type"] == "EXPRESS",
         )
         try:
             child = maker.new_execution(

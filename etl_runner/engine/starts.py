@@ -119,6 +119,7 @@ class Starts:
                 input_text=request.input_text,
                 state_machine_version_arn=request.state_machine_version_arn,
                 state_machine_alias_arn=request.state_machine_alias_arn,
+                express=request.express,
             ),
             definition_id=request.definition_id,
             origin=request.origin,

@@ -44,6 +44,8 @@ def start(
 ) -> tuple[Machine, list[f.Fact]]:
     """Begin an execution. Gives its machine and its first facts."""
     seconds = definition.timeout_seconds if stimulus.scope == ROOT else None
+    if stimulus.express:
+        seconds = min(seconds or limits.express_seconds, limits.express_seconds)
     first = f.ExecutionStarted(
         execution_arn=stimulus.execution_arn,
         name=stimulus.name,

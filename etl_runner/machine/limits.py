@@ -32,6 +32,9 @@ class Limits(Struct, frozen=True, kw_only=True):
     inline_concurrency: int = 40
     """Iterations of an inline Map at one time."""
 
+    express_seconds: int = 300
+    """How long an Express execution may run, whatever its own TimeoutSeconds."""
+
 
 AWS: Final = Limits()
 """AWS's own bounds."""

@@ -25,6 +25,7 @@ class Start:
     input_text: str | None = None
     state_machine_version_arn: str | None = None
     state_machine_alias_arn: str | None = None
+    express: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
