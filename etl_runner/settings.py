@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
@@ -72,6 +72,16 @@ class ApiSettings(BaseModel):
         description="Keys that calls of AWS's API are signed with, [{id: ..., secret: ..., account: ...}]; "
         "without any, calls are not checked, and only this machine may make them.",
     )
+
+    @field_validator("access_keys")
+    @classmethod
+    def _each_once(cls, keys: list[AccessKeySettings]) -> list[AccessKeySettings]:
+        ids = [key.id for key in keys]
+        twice = sorted({each for each in ids if ids.count(each) > 1})
+        if twice:
+            # Which of them holds would else be a matter of their order.
+            raise ValueError(f"must have each id once; {', '.join(twice)} is there more often")
+        return keys
 
 
 class TaskSettings(BaseModel):

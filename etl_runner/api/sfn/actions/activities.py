@@ -9,6 +9,7 @@ from etl_runner.api.sfn.call import Action, Call, Reply
 from etl_runner.api.sfn.errors import AwsError
 from etl_runner.api.sfn.names import check_name
 from etl_runner.api.sfn.paging import make_token, page_size, place_of
+from etl_runner.api.sfn.tagging import tags_of
 from etl_runner.api.sfn.waiting import unless_left
 from etl_runner.arn import activity_arn
 from etl_runner.jsontypes import Json, dumps_text, loads
@@ -21,6 +22,7 @@ def create_activity(call: Call) -> Reply:
     """CreateActivity: of a name that is registered, the activity that has it."""
     given = call.parameters
     check_name(given["name"])
+    tags = tags_of(given.get("tags", ()))
     encryption = given.get("encryptionConfiguration")
     arn = activity_arn(given["name"], account=call.account, region=call.region)
     wanted = ActivityRow(
@@ -29,12 +31,16 @@ def create_activity(call: Call) -> Reply:
         created_ms=call.now_ms,
         encryption=None if encryption is None or encryption == AWS_OWNED else dumps_text(encryption),
     )
-    created = Activities(call.rooms.store).create(wanted)
+    registry = Activities(call.rooms.store)
+    is_new = registry.get(arn) is None
+    created = registry.create(wanted)
     if created.encryption != wanted.encryption:
         raise AwsError(
             "ActivityAlreadyExists",
             "Activity already exists. EncryptionConfiguration may not be updated.",
         )
+    if tags and is_new:  # those of one that is there are not looked at
+        call.rooms.state_machines.set_tags(arn, tags)
     return {"activityArn": created.arn, "creationDate": created.created_ms / 1000}
 
 
@@ -57,8 +63,11 @@ def list_activities(call: Call) -> Reply:
 
 def delete_activity(call: Call) -> Reply:
     """DeleteActivity: also of one that is not there."""
-    read_arn(call.parameters["activityArn"], "activity")
-    Activities(call.rooms.store).delete(call.parameters["activityArn"])
+    arn = call.parameters["activityArn"]
+    read_arn(arn, "activity")
+    if Activities(call.rooms.store).delete(arn):
+        machines = call.rooms.state_machines
+        machines.set_tags(arn, {}, remove=list(machines.tags(arn)))
     return {}
 
 
