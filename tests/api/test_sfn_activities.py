@@ -68,6 +68,16 @@ def test_activities_are_listed_in_pages_for_their_account_alone(api: Served) -> 
     assert refusal(api.sfn.list_activities, nextToken=first["nextToken"]) == UNKNOWN
 
 
+def test_an_activity_has_the_tags_it_was_created_with_until_it_is_deleted(api: Served) -> None:
+    tags = [{"key": "team", "value": "data"}]
+    arn = api.sfn.create_activity(name="tagged", tags=tags)["activityArn"]
+    had = api.sfn.list_tags_for_resource(resourceArn=arn)["tags"]
+    api.sfn.delete_activity(activityArn=arn)
+    api.sfn.create_activity(name="tagged")
+
+    assert (had, api.sfn.list_tags_for_resource(resourceArn=arn)["tags"]) == (tags, [])
+
+
 # --- workers ------------------------------------------------------------------------------------------------
 
 

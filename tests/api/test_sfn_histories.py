@@ -82,7 +82,15 @@ def test_a_page_of_another_history_is_refused(api: Served, ended: str) -> None:
     )
 
 
-@pytest.mark.parametrize("arn", ["nonsense", "arn:aws:states:us-east-1:123456789012:express:m:x:1"])
+def test_an_express_execution_has_its_history_in_the_logs_alone(api: Served) -> None:
+    arn = api.start(api.machine(single(PASS), type="EXPRESS"))
+    code, message = "InvalidArn", "Invalid Arn: 'Resource type not valid in this context: express'"
+    calls = (api.sfn.get_execution_history, api.sfn.describe_execution, api.sfn.stop_execution)
+
+    assert [refusal(call, executionArn=arn) for call in calls] == [(code, message)] * 3
+
+
+@pytest.mark.parametrize("arn", ["nonsense", "arn:aws:states:us-east-1:123456789012:execution:m:x"])
 def test_what_is_no_execution_has_no_history(api: Served, arn: str) -> None:
     assert refusal(api.sfn.get_execution_history, executionArn=arn) == (
         "ExecutionDoesNotExist",
