@@ -1,11 +1,13 @@
 """Who waits for the end of which execution."""
 
 from collections import defaultdict
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from threading import Lock
 
 from etl_runner.engine.inbox import settle
-from etl_runner.engine.live import LiveCache
+from etl_runner.engine.knocks import Ended, Started
+from etl_runner.engine.live import Live, LiveCache
 from etl_runner.errors import NotFound
 from etl_runner.machine.state import Status
 from etl_runner.store.store import Store
@@ -52,3 +54,32 @@ class Ends:
             for futures in self._waiting.values():
                 for future in futures:
                     future.cancel()
+
+
+def pass_failure(to: Future[Ended], done: Future[Started]) -> None:
+    """Whoever waits for an end is told when nothing was begun."""
+    error = None if done.cancelled() else done.exception()
+    if error is not None:
+        fail(to, error)
+
+
+def fail(future: Future[Ended], error: BaseException) -> None:
+    """Tell whoever still waits that it will not come to an end."""
+    with suppress(InvalidStateError):
+        future.set_exception(error)
+
+
+def how_it_ended(live: Live, now_ms: int) -> Ended:
+    """What became of an execution that has just ended."""
+    machine = live.machine
+    return Ended(
+        execution_id=live.id,
+        arn=live.arn,
+        name=live.name,
+        status=machine.status,
+        started_ms=machine.started_ms,
+        stopped_ms=now_ms,
+        output=machine.output,
+        error=machine.error,
+        cause=machine.cause,
+    )

@@ -16,7 +16,7 @@ follows from facts, publish.py tells the world.
 
 import random
 from collections import deque
-from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from threading import Event, Thread
@@ -30,7 +30,7 @@ from etl_runner.engine.activities import ActivityQueue
 from etl_runner.engine.decided import Turn
 from etl_runner.engine.dispatch import Dispatcher
 from etl_runner.engine.effects import Effects
-from etl_runner.engine.ends import Ends
+from etl_runner.engine.ends import Ends, fail, how_it_ended, pass_failure
 from etl_runner.engine.inbox import Inbox, refuse, settle
 from etl_runner.engine.knocks import (
     ActivityPoll,
@@ -183,7 +183,7 @@ class Engine:
         stopped = StoreUnavailable("etl-runner is stopping; what was asked for did not come to its end")
         for live in list(self._cache):
             if live.request is not None:
-                _fail(live.request.ended, stopped)
+                fail(live.request.ended, stopped)
 
     def _forget_told(self) -> None:
         """No turn is taken any more: what was told last leaves the outbox here, or is told again."""
@@ -211,7 +211,7 @@ class Engine:
         """
         assert request.express, "only Express executions are waited for so"
         assert request.sync, "only Express executions are waited for so"
-        request.done.add_done_callback(partial(_pass_failure, request.ended))
+        request.done.add_done_callback(partial(pass_failure, request.ended))
         self._inbox.put(request)
         return request.ended
 
@@ -399,31 +399,5 @@ class Engine:
         if live.map_run_id is not None:
             self._map_runs.child_ended(live)
         if live.request is not None:
-            settle(live.request.ended, _how_it_ended(live, now_ms))
+            settle(live.request.ended, how_it_ended(live, now_ms))
         self._ends.tell(live.id, live.machine.status)
-
-
-def _pass_failure(to: Future[Ended], done: Future[Started]) -> None:
-    error = None if done.cancelled() else done.exception()
-    if error is not None:
-        _fail(to, error)
-
-
-def _fail(future: Future[Ended], error: BaseException) -> None:
-    with suppress(InvalidStateError):
-        future.set_exception(error)
-
-
-def _how_it_ended(live: Live, now_ms: int) -> Ended:
-    machine = live.machine
-    return Ended(
-        execution_id=live.id,
-        arn=live.arn,
-        name=live.name,
-        status=machine.status,
-        started_ms=machine.started_ms,
-        stopped_ms=now_ms,
-        output=machine.output,
-        error=machine.error,
-        cause=machine.cause,
-    )

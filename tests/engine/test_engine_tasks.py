@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from etl_runner.engine import dispatch, engine, turn
-from etl_runner.engine import recovery
+from etl_runner.engine import dispatch, recovery, turn
 from etl_runner.engine.timers import HORIZON_MS
 from etl_runner.errors import StoreUnavailable
 from etl_runner.machine import decide as machine_room
