@@ -11,6 +11,7 @@ from typing import Final
 from etl_runner.asl.document import Node, Source
 from etl_runner.asl.json_text import read_json
 from etl_runner.asl.jsonata import is_jsonata
+from etl_runner.asl.not_yet import CODE as NOT_YET
 from etl_runner.asl.parse import lint
 from etl_runner.asl.yaml_text import read_yaml
 from etl_runner.errors import Fault
@@ -25,11 +26,13 @@ _UNREADABLE: Final = frozenset({"definition-too-large", "invalid-text"})
 def portable(text: str, *, file: str = "", yaml: bool = False, express: bool = False) -> list[Fault]:
     """Give what keeps a definition from running unchanged on AWS, in the order of the text.
 
-    First of all that are its errors, as lint gives them. The rest has severity "error" too where AWS would
+    First of all that are its errors, as lint gives them, but for what only this release cannot run. The rest has severity "error" too where AWS would
     refuse the file or answer otherwise, and "warning" for YAML, which only has to be written as JSON.
     """
     errors = [
-        fault for fault in lint(text, file=file, yaml=yaml, express=express) if fault.severity == "error"
+        fault
+        for fault in lint(text, file=file, yaml=yaml, express=express)
+        if fault.severity == "error" and fault.code != NOT_YET
     ]
     source = Source(text, file)
     if any(fault.code in _UNREADABLE for fault in errors):

@@ -214,6 +214,13 @@ def test_what_keeps_a_file_from_aws_is_named() -> None:
     ]
 
 
+def test_what_only_this_release_cannot_run_is_portable() -> None:
+    text = machine(CHUNKS.replace("JSONL", "PARQUET").replace("      ChunkBytes: 5  # HERE\n", ""))
+
+    assert [fault.code for fault in lint(text, yaml=True)] == ["not-yet-supported"]
+    assert [fault.code for fault in portable(text, yaml=True)] == ["yaml"]
+
+
 @pytest.mark.parametrize(("expression", "codes"), [
     ("$states.input.a ?? 1", ["newer-jsonata"]),
     ("$states.input.a ?: 1", ["newer-jsonata"]),

@@ -385,7 +385,8 @@ def test_a_definition_of_200_states_is_read_in_a_moment() -> None:
 VALUES: list[Json] = [
     None, True, False, 0, -1, 3, 1.5, "", "$", "$.a", "$$.b", "$..*", "$x", "A", "B", "States.UUID()",
     "States.Format(", "arn:x:y", "{% 1 %}", "${X}", [], {}, [[]], [{}], {"": {}}, {"a.$": "$"},
-    ["States.ALL"], 10**30, "Task", "Map",
+    ["States.ALL"], 10**30, "Task", "Map", "{% $x.y + 1 %}", "{% ( %}", "{% 1", "JSONata", "JSONPath", "$v.x",
+    {"states": "{% $states %}"}, {"a-b": 1},
 ]  # fmt: skip
 
 
@@ -432,12 +433,70 @@ def _full_value() -> Json:
 
 FULL_VALUE = _full_value()
 
+FULL_JSONATA: Json = {
+    "QueryLanguage": "JSONata",
+    "StartAt": "A",
+    "States": {
+        "A": {
+            "Type": "Task",
+            "Resource": LAMBDA,
+            "Arguments": {"a": "{% $states.input.a %}", "b": ["{% $x + 1 %}", 2]},
+            "TimeoutSeconds": "{% $t %}",
+            "Credentials": {"RoleArn": "{% $r %}"},
+            "Output": "{% $states.result %}",
+            "Assign": {"x": 1, "y": "{% $states.result.y %}"},
+            "Retry": [{"ErrorEquals": ["States.Timeout"], "MaxAttempts": 2}],
+            "Catch": [
+                {
+                    "ErrorEquals": ["E"],
+                    "Next": "F",
+                    "Output": {"e": "{% $states.errorOutput %}"},
+                    "Assign": {"e": 1},
+                }
+            ],
+            "Next": "C",
+        },
+        "C": {
+            "Type": "Choice",
+            "Choices": [
+                {"Condition": "{% $x > 1 %}", "Next": "M", "Assign": {"x": 2}},
+                {"Condition": True, "Next": "W", "Output": 1},
+            ],
+            "Default": "F",
+        },
+        "W": {"Type": "Wait", "Seconds": "{% $x %}", "Next": "M"},
+        "M": {
+            "Type": "Map",
+            "Items": [1, "{% $x %}"],
+            "ItemSelector": {"v": "{% $states.context.Map.Item.Value %}"},
+            "MaxConcurrency": "{% 1 %}",
+            "ItemReader": {
+                "Resource": "arn:aws:states:::s3:getObject",
+                "Arguments": {"Bucket": "b", "Key": "{% $k %}"},
+                "ReaderConfig": {"InputType": "JSON", "MaxItems": "{% 3 %}", "ItemsPointer": "/a"},
+            },
+            "ItemProcessor": {
+                "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+                "StartAt": "I",
+                "States": {
+                    "I": {"Type": "Pass", "Output": "{% $states.input %}", "Assign": {"z": 1}, "End": True}
+                },
+            },
+            "End": True,
+        },
+        "F": {"Type": "Fail", "Error": "{% $e %}", "Cause": "plain"},
+    },
+}
 
-@settings(max_examples=300, deadline=None)
+
+@pytest.mark.parametrize("whole", [FULL_VALUE, FULL_JSONATA], ids=["JSONPath", "JSONata"])
+@settings(max_examples=200, deadline=None)
 @given(seed=st.integers(0, 2**32), times=st.integers(1, 6))
-def test_no_mutation_of_a_definition_makes_parsing_raise_anything_else(seed: int, times: int) -> None:
+def test_no_mutation_of_a_definition_makes_parsing_raise_anything_else(
+    whole: Json, seed: int, times: int
+) -> None:
     chance = random.Random(seed)
-    mutated = json.loads(json.dumps(FULL_VALUE))
+    mutated = json.loads(json.dumps(whole))
     for _ in range(times):
         mutated = _mutate(mutated, chance)
     text = json.dumps(mutated)
