@@ -26,8 +26,9 @@ _UNREADABLE: Final = frozenset({"definition-too-large", "invalid-text"})
 def portable(text: str, *, file: str = "", yaml: bool = False, express: bool = False) -> list[Fault]:
     """Give what keeps a definition from running unchanged on AWS, in the order of the text.
 
-    First of all that are its errors, as lint gives them, but for what only this release cannot run. The rest has severity "error" too where AWS would
-    refuse the file or answer otherwise, and "warning" for YAML, which only has to be written as JSON.
+    First of all that are its errors, as lint gives them, but for what only this release cannot run. The
+    rest has severity "error" too where AWS would refuse the file or answer otherwise, and "warning" for YAML,
+    which only has to be written as JSON.
     """
     errors = [
         fault
