@@ -14,6 +14,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from pydantic import ValidationError
 
 from etl_runner.api.sfn.caller import Callers
 from etl_runner.api.sigv4 import AccessKey, Sent, verify
@@ -282,3 +283,10 @@ def test_secrets_are_in_no_representation() -> None:
     api = ApiSettings.model_validate({"access_keys": [{"id": ADA.id, "secret": ADA.secret}]})
 
     assert ADA.secret not in repr(ADA) + repr(api) + str(api.model_dump())
+
+
+def test_a_key_is_there_once() -> None:
+    key = {"id": ADA.id, "secret": ADA.secret}
+
+    with pytest.raises(ValidationError, match="AKIDADA is there more often"):
+        ApiSettings.model_validate({"access_keys": [key, key]})

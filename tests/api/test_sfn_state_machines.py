@@ -416,3 +416,13 @@ def test_activities_have_tags(aws: Any) -> None:
     aws.tag_resource(resourceArn=arn, tags=[{"key": "k", "value": "v"}])
 
     assert aws.list_tags_for_resource(resourceArn=arn)["tags"] == [{"key": "k", "value": "v"}]
+
+
+def test_an_activity_is_made_with_tags_and_takes_them_with_it(aws: Any) -> None:
+    tags = [{"key": "k", "value": "v"}]
+    arn = aws.create_activity(name="a", tags=tags)["activityArn"]
+    tagged = aws.list_tags_for_resource(resourceArn=arn)["tags"]
+    aws.delete_activity(activityArn=arn)
+    aws.create_activity(name="a")
+
+    assert (tagged, aws.list_tags_for_resource(resourceArn=arn)["tags"]) == (tags, [])
