@@ -311,6 +311,12 @@ def _execution_redriven(p: Projection, fact: f.ExecutionRedriven) -> None:
     p.before.clear()
 
 
+def _token_revoked(p: Projection, fact: f.TokenRevoked) -> None:
+    if fact.map_run:
+        head = p.heads[p.holder(fact.token).id]
+        p.event("MapRunAborted", head if p.struck is None else p.struck)
+
+
 def _execution_succeeded(p: Projection, _fact: f.ExecutionSucceeded) -> None:
     value = p.machine.frames[ROOT].data
     details = data("output", value, include=p.include_data, text=p.as_given)
@@ -355,6 +361,7 @@ _WRITE: Final[dict[type, Callable[[Projection, Any], None]]] = {
     f.MapRunRefused: _map_run_refused,
     f.MapRunSucceeded: _map_run_succeeded,
     f.MapRunFailed: _map_run_failed,
+    f.TokenRevoked: _token_revoked,
     f.MapRunRedriven: _map_run_redriven,
     f.ExecutionSucceeded: _execution_succeeded,
     f.ExecutionFailed: _execution_failed,

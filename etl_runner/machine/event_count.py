@@ -24,7 +24,7 @@ EVENTS: Final[dict[type, int]] = {
     f.TaskSucceeded: 1,
     f.TaskFailed: 1,
     f.TaskTimedOut: 1,
-    f.TokenRevoked: 0,
+    f.TokenRevoked: DEPENDS,  # a map run that is aborted with its branch has an event
     f.RetryScheduled: 0,
     f.WaitScheduled: 0,
     f.TimerFired: 0,

@@ -185,9 +185,13 @@ class TaskTimedOut(_Fact, frozen=True, tag=True):
 
 
 class TokenRevoked(_Fact, frozen=True, tag=True):
-    """What the token was handed out for is no longer wanted. Closes it; a later answer decides nothing."""
+    """What the token was handed out for is no longer wanted. Closes it; a later answer decides nothing.
+
+    `map_run` says that it was a map run which a sibling's failure took along: AWS shows that one's end.
+    """
 
     token: Token
+    map_run: bool = False
 
 
 class RetryScheduled(_Fact, frozen=True, tag=True):

@@ -12,7 +12,7 @@ from etl_runner.jsontypes import Json
 from etl_runner.machine import facts as f
 from etl_runner.machine.decision import Decision
 from etl_runner.machine.flow import DATA_LIMIT, assigned, check_size, is_jsonata, leave
-from etl_runner.machine.state import ROOT, Frame, Group
+from etl_runner.machine.state import ROOT, Frame, Group, OpenMapRun
 
 TIMEOUT: Final = "States.Timeout"
 HEARTBEAT_TIMEOUT: Final = "States.HeartbeatTimeout"
@@ -240,4 +240,5 @@ def revoke_below(decision: Decision, frame: Frame, *, quiet: bool = False) -> No
             revoke_below(decision, decision.machine.frames[child_id], quiet=quiet)
             decision.emit(f.FrameAborted(frame=child_id, quiet=quiet))
     elif work is not None:
-        decision.emit(f.TokenRevoked(token=work.token))
+        aborted = isinstance(work, OpenMapRun) and not quiet
+        decision.emit(f.TokenRevoked(token=work.token, map_run=aborted))

@@ -77,6 +77,8 @@ def _depending(machine: Machine, fact: f.Fact) -> int:
             return _is_map(machine, machine.frames[fact.frame].parent)
         case f.FrameFailed():
             return _is_map(machine, machine.frames[fact.frame].parent) + fact.aborted
+        case f.TokenRevoked():
+            return fact.map_run
         case f.FrameAborted() if not fact.quiet:
             frame = machine.frames[fact.frame]
             return _is_map(machine, frame.parent) + (frame.state is not None)

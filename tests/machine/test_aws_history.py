@@ -128,6 +128,26 @@ def test_the_events_of_branches_form_a_chain_each() -> None:
     ]
 
 
+def test_a_map_run_that_a_siblings_failure_takes_along_is_shown_as_aborted() -> None:
+    processor = scope("Each", PASS) | {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    }
+    spread = {"Type": "Map", "ItemProcessor": processor, "End": True}
+    both = {"Type": "Parallel", "Branches": [scope("Spread", spread), scope("Work", TASK)], "End": True}
+    run = Run(single(both), [1])
+
+    run.fail("E", state="Work")
+
+    assert run.types()[-6:] == [
+        "LambdaFunctionFailed",
+        "TaskStateAborted",
+        "MapRunAborted",
+        "MapStateAborted",
+        "ParallelStateFailed",
+        "ExecutionFailed",
+    ]
+
+
 def test_a_history_that_does_not_begin_is_refused() -> None:
     with pytest.raises(ValueError, match="begins with ExecutionStarted, this one with StateEntered"):
         list(project(compiled(single(PASS)), [(1, [f.StateEntered(frame=0, state="Only")])], region="r"))
