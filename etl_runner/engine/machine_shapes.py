@@ -111,6 +111,12 @@ class Target:
         return self.type == "EXPRESS"
 
 
+def version_number(text: str) -> int | None:
+    """The version that the last part of an ARN names; None when it names none."""
+    # Eighteen digits fit into the store's 64 bits.
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else None
+
+
 def settings(revision: Revision) -> tuple[Json, Json, Json]:
     """What a revision has beside definition and role."""
     return revision.logging, revision.tracing, revision.encryption

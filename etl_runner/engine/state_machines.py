@@ -33,6 +33,7 @@ from etl_runner.engine.machine_shapes import (
     of_file,
     settings,
     target_of,
+    version_number,
 )
 from etl_runner.engine.workflows import Workflow, Workflows
 from etl_runner.errors import Conflict, NotFound
@@ -185,9 +186,10 @@ class StateMachines:
         found = self.find(arn)
         if found is not None:
             return found
-        machine_arn, _, number = arn.rpartition(":")
-        machine = self._rows.machine(machine_arn) if number.isdecimal() else None
-        version = None if machine is None else self._rows.version(machine_arn, int(number))
+        machine_arn, name = _split(arn)
+        number = version_number(name)
+        version = None if number is None else self._rows.version(machine_arn, number)
+        machine = None if version is None else self._rows.machine(machine_arn)
         if machine is None or version is None:
             raise NotFound(f"there is no state machine {arn}")
         return Described(machine=machine, revision=self._rows.revision(version.revision), version=version)

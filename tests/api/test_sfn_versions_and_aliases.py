@@ -103,6 +103,13 @@ def test_a_version_is_no_state_machine_to_change(aws: Any, arn: str) -> None:
     assert refusal(lambda: aws.publish_state_machine_version(stateMachineArn=f"{arn}:2")) == expected
 
 
+def test_a_number_beyond_all_versions_is_no_version(aws: Any, arn: str) -> None:
+    far = f"{arn}:{10**30}"
+
+    assert refusal(lambda: aws.describe_state_machine(stateMachineArn=far))[0] == "StateMachineDoesNotExist"
+    assert refusal(lambda: aws.delete_state_machine_version(stateMachineVersionArn=far))[0] == "InvalidArn"
+
+
 # --- aliases ----------------------------------------------------------------------------------------------
 
 

@@ -5,9 +5,10 @@ from typing import Final
 
 from etl_runner.api.sfn.arns import read_arn
 from etl_runner.api.sfn.call import Action, Call, Reply
-from etl_runner.api.sfn.errors import AwsError, validation_error
+from etl_runner.api.sfn.errors import AwsError, invalid_token, validation_error
 from etl_runner.api.sfn.machine_refs import does_not_exist, machine_arn, refused_change
 from etl_runner.api.sfn.paging import make_token, page_size, place_of
+from etl_runner.engine.machine_shapes import version_number
 from etl_runner.errors import Conflict, NotFound
 from etl_runner.jsontypes import Json
 from etl_runner.store.state_machines import Alias
@@ -84,6 +85,8 @@ def list_state_machine_aliases(call: Call) -> Reply:
         raise does_not_exist(arn) from None
     size, question = page_size(given), ["ListStateMachineAliases", arn]
     after = place_of(given.get("nextToken"), question) or 0
+    if not isinstance(after, int):
+        raise invalid_token()
     aliases = [each for each in machines.aliases(found.machine.arn) if each.id > after]
     if len(named.names) > 1 and found.version is not None:
         aliases = [each for each in aliases if found.version.number in dict(each.routing)]
@@ -127,7 +130,8 @@ def _routing(given: Sequence[Mapping[str, Json]]) -> tuple[str, list[tuple[int, 
             f"Routing configuration must contain distinct state machine version ARNs. {shown}"
         )
     named = [read_arn(arn, "stateMachine").names for arn in arns]
-    if any(len(names) != 2 or not names[1].isdecimal() for names in named):
+    numbers = [version_number(names[1]) if len(names) == 2 else None for names in named]
+    if None in numbers:
         raise validation_error(f"Routing configuration must contain state machine version ARNs. {shown}")
     machines = {arn.rpartition(":")[0] for arn in arns}
     if len(machines) > 1:
@@ -137,7 +141,8 @@ def _routing(given: Sequence[Mapping[str, Json]]) -> tuple[str, list[tuple[int, 
             f"Sum of routing configuration weights must equal {_WHOLE}. Received: "
             f"[{', '.join(map(str, weights))}]"
         )
-    return machines.pop(), [(int(names[1]), weight) for names, weight in zip(named, weights, strict=True)]
+    routing = zip(numbers, weights, strict=True)
+    return machines.pop(), [(number, weight) for number, weight in routing if number is not None]
 
 
 def _check_versions(call: Call, of_machine: str, routing: Sequence[tuple[int, int]]) -> None:

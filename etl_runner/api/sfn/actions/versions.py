@@ -5,10 +5,10 @@ from typing import Final
 
 from etl_runner.api.sfn.arns import read_arn
 from etl_runner.api.sfn.call import Action, Call, Reply
-from etl_runner.api.sfn.errors import AwsError, invalid_arn
+from etl_runner.api.sfn.errors import AwsError, invalid_arn, invalid_token
 from etl_runner.api.sfn.machine_refs import machine_arn, refused_change
 from etl_runner.api.sfn.paging import make_token, page_size, place_of
-from etl_runner.engine.machine_shapes import OtherRevision, VersionInUse
+from etl_runner.engine.machine_shapes import OtherRevision, VersionInUse, version_number
 from etl_runner.errors import NotFound
 
 
@@ -38,6 +38,8 @@ def list_state_machine_versions(call: Call) -> Reply:
     machine_arn(arn)
     size, question = page_size(given), ["ListStateMachineVersions", arn]
     before = place_of(given.get("nextToken"), question)
+    if before is not None and not isinstance(before, int):
+        raise invalid_token()
     try:
         found = call.rooms.state_machines.versions(arn, before=before, limit=size + 1)
     except NotFound:
@@ -56,11 +58,12 @@ def delete_state_machine_version(call: Call) -> Reply:
     """DeleteStateMachineVersion: also of one that is not there."""
     arn = call.parameters["stateMachineVersionArn"]
     named = read_arn(arn, "stateMachine")
-    of_machine, _, number = arn.rpartition(":")
-    if len(named.names) != 2 or not number.isdecimal():  # the name and the number
+    of_machine, _, last = arn.rpartition(":")
+    number = version_number(last)
+    if len(named.names) != 2 or number is None:  # the name and the number
         raise invalid_arn(arn)
     try:
-        call.rooms.state_machines.delete_version(of_machine, int(number))
+        call.rooms.state_machines.delete_version(of_machine, number)
     except VersionInUse as error:
         raise AwsError(
             "ConflictException",
