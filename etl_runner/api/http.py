@@ -186,9 +186,13 @@ async def stop_execution(asked: Asked, execution: str) -> Response:
 
 
 class Ends:
-    """Waits for executions without holding a thread, however many callers there are."""
+    """Waits for executions without holding a thread, however many callers there are.
+
+    `closing` is set when the service is stopping, for others who wait.
+    """
 
     def __init__(self) -> None:
+        self.closing = asyncio.Event()
         self._events: dict[int, asyncio.Event] = {}
 
     async def wait(self, end: "Future[Any]", execution_id: int, timeout_s: float) -> None:
@@ -209,6 +213,7 @@ class Ends:
 
     def release(self) -> None:
         """Let all waiters go, for the service is stopping: they are told how their execution stands."""
+        self.closing.set()
         for execution_id in list(self._events):
             self._ended(execution_id)
 

@@ -25,7 +25,7 @@ Reply: TypeAlias = dict[str, Json]
 class Call:
     """One call. `parameters` have passed the service model; `account` and `region` are the caller's.
 
-    `left` waits until the caller has hung up.
+    `left` waits until the caller has hung up, or the service is stopping.
     """
 
     parameters: dict[str, Json]

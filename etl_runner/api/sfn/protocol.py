@@ -1,10 +1,11 @@
 """The AWS JSON 1.0 protocol: POST / with `X-Amz-Target: AWSStepFunctions.ACTION`."""
 
+import asyncio
 import inspect
 import uuid
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import structlog
 from starlette.requests import Request
@@ -114,7 +115,21 @@ def _check_account(caller: Caller, action: str, parameters: dict[str, Json]) -> 
 
 
 async def _left(request: Request) -> None:
-    """Wait until the client has hung up. For after the body was read: nothing else can come then."""
+    """Wait until the client has hung up, or the service is stopping."""
+    closing: asyncio.Event = request.app.state.ends.closing
+    waits: set[asyncio.Future[Any]] = {
+        asyncio.ensure_future(_hung_up(request)),
+        asyncio.ensure_future(closing.wait()),
+    }
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waits:
+            each.cancel()
+
+
+async def _hung_up(request: Request) -> None:
+    """For after the body was read: nothing else can come then."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 

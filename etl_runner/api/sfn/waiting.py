@@ -10,9 +10,9 @@ T = TypeVar("T")
 
 
 async def unless_left(call: Call, future: "Future[T]") -> T | None:
-    """Wait for `future` without a thread; when the caller hangs up, cancel it and give None.
+    """Wait for `future` without a thread; when the caller hangs up or the service stops, cancel it.
 
-    Raises what the future does.
+    None then. Raises what the future does.
     """
     answer = asyncio.wrap_future(future)
     leaving = asyncio.ensure_future(call.left())

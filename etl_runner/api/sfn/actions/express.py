@@ -8,6 +8,7 @@ from msgspec import UNSET
 from etl_runner.api.edge import blocking
 from etl_runner.api.sfn.call import Action, Call, Reply
 from etl_runner.api.sfn.describe import included
+from etl_runner.api.sfn.errors import AwsError
 from etl_runner.api.sfn.starting import find_target, start_request, type_not_supported
 from etl_runner.api.sfn.waiting import unless_left
 from etl_runner.engine.knocks import Ended, StartRequest
@@ -21,7 +22,9 @@ async def start_sync_execution(call: Call) -> Reply:
     """StartSyncExecution: answered when the execution has ended, with what became of it."""
     request = await blocking(_request, call)
     ended = await unless_left(call, call.rooms.engine.start_sync(request))
-    return {} if ended is None else _told(call, request, ended)
+    if ended is None:
+        raise AwsError("ServiceUnavailableException", "The service is stopping; start it anew.", 503)
+    return _told(call, request, ended)
 
 
 def _request(call: Call) -> StartRequest:
