@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -30,7 +31,7 @@ class Router:
         self.result, self.error = result, error
         self.asked: list[Invocation] = []
 
-    def accepts(self, resource: str) -> str | None:
+    def invokable(self, resource: str) -> str | None:
         return "there is no such thing" if resource.endswith(":nothing") else None
 
     def start(self, invocation: Invocation, sink: Sink) -> None:
@@ -43,6 +44,7 @@ class Router:
 
 async def gone() -> None:
     """Nobody hangs up."""
+    await asyncio.Event().wait()
 
 
 def tell(definition: Any, given: Any = None, *, router: Router | None = None, **asked: Any) -> Any:
@@ -140,6 +142,41 @@ def test_a_task_that_fails_is_retriable_or_caught_or_failed() -> None:
     assert tell({**INVOKE, "Retry": retry}, router=router, roleArn=ROLE)["status"] == "RETRIABLE"
     assert tell({**INVOKE, "Catch": catch}, router=router, roleArn=ROLE)["status"] == "CAUGHT_ERROR"
     assert tell(INVOKE, router=router, roleArn=ROLE)["status"] == "FAILED"
+
+
+def test_a_wait_is_really_waited_for() -> None:
+    before = time.monotonic()
+    found = tell({"Type": "Wait", "QueryLanguage": "JSONata", "Seconds": "{% 1 %}", "End": True}, {})
+
+    assert found["status"] == "SUCCEEDED"
+    assert time.monotonic() - before >= 1
+
+
+def test_a_wait_of_more_than_five_minutes_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("etl_runner.api.sfn.test_state_run.LIMIT_S", 0.01)
+    found = tell({"Type": "Wait", "Seconds": 1, "End": True}, {})
+
+    assert (found["status"], found["error"]) == ("FAILED", "States.Timeout")
+
+
+def test_a_task_of_more_than_five_minutes_is_a_timeout_and_is_called_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Never(Router):
+        cancelled = ""
+
+        def start(self, invocation: Invocation, sink: Sink) -> None:
+            """Nothing comes of it."""
+
+        def cancel(self, token: str) -> None:
+            self.cancelled = token
+
+    monkeypatch.setattr("etl_runner.api.sfn.test_state_run.LIMIT_S", 0.01)
+    router = Never()
+    found = tell(INVOKE, {}, router=router, roleArn=ROLE)
+
+    assert (found["status"], found["error"]) == ("FAILED", "States.Timeout")
+    assert router.cancelled == "test-state:request"
 
 
 def test_a_wait_whose_moment_has_passed_is_over() -> None:

@@ -36,11 +36,12 @@ def written(text: str, recording: Recording) -> str:
 
 async def gone() -> None:
     """Nobody hangs up."""
+    await asyncio.Event().wait()
 
 
 def answer(parameters: dict[str, Any], recording: Recording) -> Any:
     given = {key: written(v, recording) if isinstance(v, str) else v for key, v in parameters.items()}
-    router = SimpleNamespace(accepts=lambda _resource: None)
+    router = SimpleNamespace(invokable=lambda _resource: None)
     rooms: Any = SimpleNamespace(clock=SystemClock(), router=router)
     try:
         call = Call(

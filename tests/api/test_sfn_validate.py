@@ -1,6 +1,9 @@
+import asyncio
 import json
 from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from etl_runner.api.sfn.actions.validate import validate_definition
 from etl_runner.api.sfn.call import Call
@@ -10,11 +13,12 @@ from etl_runner.clock import SystemClock
 
 async def gone() -> None:
     """Nobody hangs up."""
+    await asyncio.Event().wait()
 
 
 def validated(states: Any, **asked: Any) -> Any:
     definition = json.dumps({"StartAt": next(iter(states)), "States": states})
-    router = SimpleNamespace(accepts=lambda resource: "unknown" if resource.endswith(":query") else None)
+    router = SimpleNamespace(invokable=lambda resource: "unknown" if resource.endswith(":query") else None)
     rooms: Any = SimpleNamespace(clock=SystemClock(), router=router)
     call = Call(
         parameters=check("ValidateStateMachineDefinition", {"definition": definition, **asked}),
@@ -73,3 +77,35 @@ def test_more_than_was_asked_for_is_cut_off_and_said_so() -> None:
 
     assert (len(some["diagnostics"]), some["truncated"]) == (2, True)
     assert (len(all_["diagnostics"]), all_["truncated"]) == (3, False)
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "location"),
+    [
+        ({"Type": "Pass", "Parameters": {"a": {"b": "$.x"}}, "End": True}, "NO_DOLLAR", "Parameters/a/b"),
+        ({"Type": "Pass", "Parameters": {"a": "States.UUID()"}, "End": True}, "NO_DOLLAR", "Parameters/a"),
+        ({"Type": "Pass", "Result": {"a": [1, {"b": "$$.Task"}]}, "End": True}, "PASS_RESULT_IS_STATIC",
+         "Result/a[1]/b"),
+        ({"Type": "Fail", "Error": "$.error"}, "NO_PATH", "Error"),
+    ],
+)  # fmt: skip
+def test_a_path_that_is_never_looked_up_is_warned_of(state: Any, code: str, location: str) -> None:
+    [found] = validated({"A": state}, severity="WARNING")["diagnostics"]
+
+    assert (found["severity"], found["code"], found["location"]) == ("WARNING", code, f"/States/A/{location}")
+
+
+@pytest.mark.parametrize("text", ["costs $5", "$", "$x", "States", "a $.b"])
+def test_a_text_with_a_dollar_is_no_path(text: str) -> None:
+    state = {"Type": "Fail", "Error": text}
+
+    assert bool(validated({"A": state}, severity="WARNING")["diagnostics"]) is (text == "$")
+
+
+def test_the_resource_in_a_map_of_the_old_form_is_named() -> None:
+    task = {"Type": "Task", "Resource": "arn:aws:states:::dynamodb:query", "End": True}
+    state = {"Type": "Map", "Iterator": {"StartAt": "B", "States": {"B": task}}, "End": True}
+    [found] = validated({"A": state})["diagnostics"]
+
+    assert found["location"] == "/States/A/Iterator/States/B/Resource"
+    assert "arn:aws:states:::dynamodb:query" in found["message"]

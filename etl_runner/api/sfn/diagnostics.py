@@ -73,7 +73,7 @@ def _told(document: Json, fault: Fault) -> tuple[str, Told]:
     place = Place(fault, keys, value, parent)
     if fault.severity == "error":
         return ERROR, tell(place)
-    # AWS has three warnings, and none of them is ours.
+    # AWS's three warnings have their codes; ours are told in the same form.
     code = fault.code.upper().replace("-", "_") or SCHEMA
     return WARNING, Told(code=code, message=fault.what[:1].upper() + fault.what[1:], location=keys)
 
@@ -85,6 +85,8 @@ def _place(document: Json, path: str) -> tuple[Keys, Json, Json]:
     for part in path.split("/")[1:]:
         key: str | int = part.replace("~1", "/").replace("~0", "~")
         parent = value
+        if key == "ItemProcessor" and isinstance(parent, dict) and key not in parent and "Iterator" in parent:
+            key = "Iterator"  # its old name; whoever walks the machine cannot tell which one was written
         if isinstance(parent, list) and part.isdigit():
             key = int(part)
             value = parent[key] if key < len(parent) else None

@@ -12,6 +12,7 @@ from etl_runner.api.sfn.diagnostics import faults_of_resources, invalid_definiti
 from etl_runner.api.sfn.errors import validation_error
 from etl_runner.api.sfn.test_state_context import context_maker
 from etl_runner.api.sfn.test_state_request import Asked
+from etl_runner.api.sfn.waiting import unless_left
 from etl_runner.asl import model
 from etl_runner.offline.one_state import OneState, Surroundings
 from etl_runner.tasks.contract import Failed, Invocation, LogLine, Outcome, Progress, Succeeded
@@ -31,7 +32,7 @@ def begin(asked: Asked, call: Call, rng: random.Random) -> OneState:
     """
     if asked.mock is None:
         own = [task for task in tasks_of(asked.machine) if task[1].endswith(f"/{asked.name}")]
-        faults = faults_of_resources(own, call.rooms.router.accepts)
+        faults = faults_of_resources(own, call.rooms.router.invokable)
         if faults:
             raise invalid_definition(asked.definition, faults)
     machine_name, name = str(uuid.uuid4()), str(uuid.uuid4())
@@ -129,10 +130,13 @@ async def perform(asked: Asked, state: OneState, call: Call) -> None:
         ),
         ear,
     )
+    outcome: Outcome | None = None
     try:
         async with asyncio.timeout((deadline_ms - call.now_ms) / 1000):
-            outcome = await asyncio.wrap_future(ear.outcome_of)
+            outcome = await unless_left(call, ear.outcome_of)
     except TimeoutError:
+        pass
+    if outcome is None:  # its time is up, or nobody waits for it any more
         call.rooms.router.cancel(token)
         state.fail(TIMEOUT, None, deadline_ms)
         return
@@ -144,6 +148,21 @@ async def perform(asked: Asked, state: OneState, call: Call) -> None:
             state.fail(error, cause, now_ms)
         case _:
             raise AssertionError("what is answered by others is refused without a mock")
+
+
+async def wait(state: OneState, call: Call) -> bool:
+    """Let the state's Wait pass. False when it is longer than a test may be, or nobody waits for it."""
+    until_ms = state.waits_until_ms
+    assert until_ms is not None
+    wait_s = max(until_ms - call.rooms.clock.now_ms(), 0) / 1000
+    try:
+        async with asyncio.timeout(min(wait_s, LIMIT_S)):
+            await unless_left(call, Future())
+    except TimeoutError:
+        if wait_s <= LIMIT_S:
+            state.wake(max(until_ms, call.rooms.clock.now_ms()))
+            return True
+    return False
 
 
 def time_out(asked: Asked) -> Reply:

@@ -1,6 +1,5 @@
 """TestState: one state, run by itself, with what its data went through."""
 
-import asyncio
 import random
 from collections.abc import Mapping
 from typing import Final
@@ -9,7 +8,7 @@ from etl_runner.api.edge import blocking
 from etl_runner.api.sfn.call import Action, Call, Reply
 from etl_runner.api.sfn.test_state_answer import tell
 from etl_runner.api.sfn.test_state_request import read_request
-from etl_runner.api.sfn.test_state_run import LIMIT_S, begin, perform, settle, time_out
+from etl_runner.api.sfn.test_state_run import begin, perform, settle, time_out, wait
 
 _RANDOM: Final = random.SystemRandom()
 
@@ -23,12 +22,8 @@ async def test_state(call: Call) -> Reply:
         await blocking(settle, asked, state, call)
     elif state.task is not None:
         await perform(asked, state, call)
-    elif state.waits_until_ms is not None:
-        wait_s = (state.waits_until_ms - call.rooms.clock.now_ms()) / 1000
-        await asyncio.sleep(min(max(wait_s, 0), LIMIT_S))
-        if wait_s > LIMIT_S:
-            return time_out(asked)
-        await blocking(state.wake, max(state.waits_until_ms, call.rooms.clock.now_ms()))
+    elif state.waits_until_ms is not None and not await wait(state, call):
+        return time_out(asked)
     return await blocking(tell, asked, state)
 
 

@@ -6,6 +6,7 @@ from typing import Final
 from etl_runner.api.sfn.call import Action, Call, Reply
 from etl_runner.api.sfn.definitions import tasks_of
 from etl_runner.api.sfn.diagnostics import ERROR, WARNING, diagnose, faults_of_resources
+from etl_runner.api.sfn.diagnostics_warnings import warnings_of
 from etl_runner.asl.parse import lint, parse_definition
 from etl_runner.errors import Fault
 
@@ -36,7 +37,11 @@ def find_faults(call: Call, text: str, *, express: bool) -> list[Fault]:
     if any(fault.severity == "error" for fault in faults):
         return faults
     machine = parse_definition(text, express=express)
-    return faults + faults_of_resources(tasks_of(machine), call.rooms.router.invokable)
+    return [
+        *faults,
+        *warnings_of(text),
+        *faults_of_resources(tasks_of(machine), call.rooms.router.invokable),
+    ]
 
 
 ACTIONS: Final[Mapping[str, Action]] = {"ValidateStateMachineDefinition": validate_definition}
