@@ -26,6 +26,8 @@ def gather(store: Store, aws: AwsAccess, run: Run, limit_bytes: int = PAYLOAD_LI
     A result that is not written may have `limit_bytes`. Raises StatesError for one that is too large or
     cannot be written.
     """
+    if run.failure is not None and run.next_index == 0:
+        return None  # nothing has begun, so there is nothing to tell of
     writer = run.plan.get("writer") or {"resource": "", "config": {}}
     if not writer["resource"]:
         if run.failure is not None:

@@ -272,14 +272,12 @@ class MapRuns:
             self._knock_stops(run.open)
             self._forget(run)
 
-    def void(self, touched: Container[int], *, passing: bool = False) -> None:
-        """A commit has failed: runs that were changed are begun again from where the store says they are.
-
-        `passing` says that nobody is at fault: the store cannot be used at present.
-        """
+    def void(self, touched: Container[int], error: BaseException) -> None:
+        """A commit has failed: runs that were changed are begun again from where the store says they are."""
         for run in list(self._runs.values()):
-            if run.row.id in self._changed and not passing:
+            if run.row.id in self._changed and not isinstance(error, StoreUnavailable):
                 self._failed_commits[run.row.id] += 1
+                _log.warning("children could not be committed", map_run=run.row.arn, error=str(error))
             if run.row.id in self._changed or run.parent.id in touched:
                 self._forget(run)
                 self._to_begin.add(run.parent.id)

@@ -106,6 +106,6 @@ class TurnTaker:
         except BaseException as error:
             for live in turn.touched.values():
                 self._cache.undo(live)
-            self._map_runs.void(turn.touched, passing=isinstance(error, StoreUnavailable))
+            self._map_runs.void(turn.touched, error)
             raise
         return turn

@@ -255,3 +255,40 @@ def test_a_bound_of_items_that_is_no_number_fails_the_map_run(
     aws_world.until_ended(parent)
 
     assert aws_world.error(parent) == ("States.ItemReaderFailed", cause)
+
+
+def test_each_item_of_many_objects_is_in_one_child_whenever_the_service_dies(
+    aws_world: World, aws: AwsAccess, bucket: str
+) -> None:
+    sizes = [3, 0, 7, 1, 12, 2]
+    for n, size in enumerate(sizes):
+        put(aws, bucket, f"in/{n}.jsonl", "".join(f"{n * 100 + i}\n" for i in range(size)))
+    reader = {
+        "Resource": "arn:aws:states:::s3:listObjectsV2",
+        "Parameters": {"Bucket.$": "$.bucket", "Prefix": "in/"},
+        "ReaderConfig": {"InputType": "JSONL", "Transformation": "LOAD_AND_FLATTEN"},
+    }
+    definition = distributed(ItemReader=reader, ItemBatcher={"MaxItemsPerBatch": 2}, MaxConcurrency=2)
+    aws_world.script.default = never
+    parent = begin(aws_world, definition, bucket, "")
+    given: dict[str, list[int]] = {}
+    while aws_world.status(parent) is Status.RUNNING:
+        aws_world.until(
+            lambda: bool(aws_world.script.invocations) or aws_world.status(parent) is not Status.RUNNING
+        )
+        for told in aws_world.script.invocations[:1]:
+            given[told.execution_arn] = told.arguments["Items"]
+            aws_world.script.succeed(told, told.arguments["Items"])
+        aws_world.engine.step()
+        put(aws, bucket, f"in/{len(given) % 6}.jsonl", "999\n" * sizes[len(given) % 6])
+        if aws_world.status(parent) is Status.RUNNING:
+            aws_world.manual.advance(1)  # else the seeded ids of the next engine would be those of the last
+            aws_world.restart(Script(never))
+    items = [item for batch in aws_world.output(parent) for item in batch]
+    origins = [n for n, size in enumerate(sizes) for _ in range(size)]
+
+    assert len(items) == sum(sizes)
+    assert [item // 100 for item in items if item != 999] == [
+        origin for item, origin in zip(items, origins, strict=True) if item != 999
+    ]
+    assert sorted(item for batch in given.values() for item in batch) == sorted(items)
