@@ -74,6 +74,7 @@ class Service:
             account=settings.account,
             region=settings.region,
             elsewhere=self.services,
+            in_aws=settings.tasks.functions_in_aws,
         )
         self.router = TaskRouter([self._functions, self.services])
         self.engine = Engine(
@@ -131,11 +132,11 @@ class Service:
 
     @cached_property
     def own_token(self) -> str | None:
-        """What the service's own calls of its API bear: the token; where calls are signed, one made up."""
+        """What the service's own calls of its API bear: where calls are signed a token made up, else the token."""
+        if self.settings.api.access_keys:
+            return secrets.token_urlsafe(32)  # one that binds each task to the account of its execution
         token = self.settings.api_token
-        if token is not None:
-            return token.get_secret_value()
-        return secrets.token_urlsafe(32) if self.settings.api.access_keys else None
+        return None if token is None else token.get_secret_value()
 
     def close(self) -> None:
         """Stop taking work, let what runs finish within the grace time, commit it, let go of the store."""
@@ -163,6 +164,7 @@ class Service:
             tick_sample=tick_sample,
             account=self.settings.account,
             region=self.settings.region,
+            functions_in_aws=self.settings.tasks.functions_in_aws,
         )
 
     def _reload(self) -> None:
@@ -416,7 +418,8 @@ def _answer(service: Service, listener: socket.socket, ending: Ending) -> None:
             )
             for each in settings.api.access_keys
         ],
-        token=service.own_token,
+        token=None if settings.api_token is None else settings.api_token.get_secret_value(),
+        own=service.own_token if settings.api.access_keys else None,
     )
     app = create_app(Operations(service), api_token=settings.api_token, callers=callers)
 

@@ -93,7 +93,11 @@ class TaskSettings(BaseModel):
         default=None, ge=1, description="Worker processes; default: one per processor."
     )
     threads: int = Field(default=8, ge=1, description="Threads for functions with `run_in: thread`.")
-    calls: int = Field(default=16, ge=1, description="AWS calls at once (aws-sdk, sns, sqs).")
+    calls: int = Field(default=16, ge=1, description="AWS calls at once (aws-sdk, sns, sqs ...).")
+    functions_in_aws: bool = Field(
+        default=False,
+        description="true: a function that is bound in no functions.yaml lives in AWS, and is called there.",
+    )
 
 
 class ScheduleSettings(BaseModel):

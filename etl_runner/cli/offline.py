@@ -33,6 +33,7 @@ def read_config(config_dir: Path, workflows_dir: Path, settings_dir: Path | None
         tick_sample=tick_sample,
         account=settings.account,
         region=settings.region,
+        functions_in_aws=settings.tasks.functions_in_aws,
     )
 
 

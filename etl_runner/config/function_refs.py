@@ -29,6 +29,8 @@ def function_problem(reference: str, into: Gathering) -> tuple[str, str] | None:
     if match is None:
         return f"{reference!r} names no function", "write arn:aws:lambda:REGION:ACCOUNT:function:NAME"
     name = match["name"]
+    if into.functions_in_aws:
+        return None
     if name not in into.functions:
         if into.functions_unread:
             return None  # it may stand in the file that could not be read

@@ -32,7 +32,10 @@ class Checks:
 
 @dataclass(slots=True)
 class Gathering:
-    """Faults so far, the names of all functions, and where each name was first used."""
+    """Faults so far, the names of all functions, and where each name was first used.
+
+    `functions_in_aws`: a function that is bound nowhere lives in AWS.
+    """
 
     checks: Checks
     account: str
@@ -40,6 +43,7 @@ class Gathering:
     faults: list[Fault] = field(default_factory=list)
     functions: set[str] = field(default_factory=set)
     functions_unread: bool = False
+    functions_in_aws: bool = False
     _taken: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def refuse(self, node: Node, what: str, remedy: str, code: str, *, at_key: bool = False) -> None:

@@ -19,7 +19,7 @@ from etl_runner.config.workflow_files import check_resources, folder_of, read_fu
 from etl_runner.errors import ConfigError, Fault
 
 
-def load_config(
+def load_config(  # noqa: PLR0913 -- what the rooms above know, each thing by its name
     config_dir: Path,
     workflows_dir: Path,
     *,
@@ -29,18 +29,20 @@ def load_config(
     tick_sample: TickSample,
     account: str = DEFAULT_ACCOUNT,
     region: str = DEFAULT_REGION,
+    functions_in_aws: bool = False,
 ) -> Config:
     """Read, check and bind all files; all or nothing.
 
     `check_expression(text, zone)` and `check_pattern(pattern)` raise InvalidInput; `check_resource(resource)`
     gives a sentence for what nobody can do and is not asked about Lambda functions, which must be bound in a
-    functions.yaml; `tick_sample(name, expression, zone)` gives what a schedule's template gets to see.
+    functions.yaml unless `functions_in_aws` says that others live in AWS; `tick_sample(name, expression,
+    zone)` gives what a schedule's template gets to see.
     Raises ConfigError with every fault of every file, in the order of files and places.
     """
     checks = Checks(
         expression=check_expression, pattern=check_pattern, resource=check_resource, tick_sample=tick_sample
     )
-    into = Gathering(checks, account, region)
+    into = Gathering(checks, account, region, functions_in_aws=functions_in_aws)
     try:
         files, faults = find_files(config_dir, workflows_dir)
     except OSError as error:

@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from re import fullmatch
-from typing import Final
 
 from etl_runner.arn import state_machine_arn
 from etl_runner.asl.document import Node
 from etl_runner.asl.model import MapState, Place, State, TaskState
-from etl_runner.asl.not_yet import CODE as NOT_YET
 from etl_runner.asl.parse import parse_definition, resources
 from etl_runner.asl.validate import is_map_resource
 from etl_runner.config.configuration import FunctionBinding, WorkflowDefinition
@@ -32,11 +30,6 @@ class _Problem:
     code: str = "unknown-resource"
 
 
-_CREDENTIALS: Final = _Problem(
-    "it has Credentials, and running a task under another role comes with a later release",
-    "remove Credentials to run it under the service's own",
-    NOT_YET,
-)
 _LONGEST_MACHINE_NAME = 80  # CreateStateMachine's own bound
 
 
@@ -172,8 +165,6 @@ def check_resources(workflow: WorkflowDefinition, into: Gathering) -> None:
         )
         if problem is not None:
             into.faults.append(_at_state(workflow, name, place, problem))
-        if isinstance(state, TaskState) and state.credentials is not None:
-            into.faults.append(_at_state(workflow, name, place, _CREDENTIALS))
     check_invocations(workflow.text, workflow.file, into, yaml=workflow.yaml)
 
 

@@ -19,6 +19,8 @@ _REFERENCE = re.compile(
     re.VERBOSE,
 )
 
+_LOOSE: Final = re.compile(r"arn:aws[a-z-]*:lambda:[^:\s]+:[^:\s]+:function:[^:\s]+(?::[^:\s]+)?")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionSpec:
@@ -62,6 +64,14 @@ class Reference:
     region: str | None = None
     partition: str | None = None
     qualifier: str = LATEST
+
+    @staticmethod
+    def reads_as_arn(text: str) -> bool:
+        """Whether this has the parts of a function's ARN, whatever stands in them.
+
+        AWS asks no more when a state machine is created; a call shows what is wrong with the parts.
+        """
+        return _LOOSE.fullmatch(text) is not None
 
     @classmethod
     def parse(cls, text: str) -> "Reference | None":

@@ -1,6 +1,7 @@
 """The contract of a service integration: one object per file in integrations/, found by scanning."""
 
 import pkgutil
+import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -36,6 +37,14 @@ def split_form(resource: str) -> tuple[str, str]:
         last += ":2"
     base, dot, form = last.partition(".")
     return head + colon + base, dot + form
+
+
+_PLACED: Final = re.compile(r"arn:aws[a-z-]*:states:[^:]*:\d*:(?!(?:activity|stateMachine|execution):)")
+
+
+def canonical(resource: str) -> str:
+    """A service's resource without partition, region and account, which may stand in it and say nothing."""
+    return _PLACED.sub(PREFIX, resource, count=1)
 
 
 def patience(remaining_s: float | None) -> ClientProfile:

@@ -107,10 +107,11 @@ class PythonFunctions:
         if "FunctionName" not in names:
             faults.append(f"{INVOKE} needs the parameter FunctionName; it is missing")
         name = template.get("FunctionName")
-        if isinstance(name, str) and not self._in_aws and self.registry.find(name) is None:
-            faults.append(f"{INVOKE} with FunctionName {name!r}: {self.registry.explain_missing(name)}")
+        literal = isinstance(name, str) and not name.startswith("{%")  # JSONata is for the run to evaluate
+        if literal and not self._in_aws and self.registry.find(str(name)) is None:
+            faults.append(f"{INVOKE} with FunctionName {name!r}: {self.registry.explain_missing(str(name))}")
         kind = template.get("InvocationType", INVOCATION_TYPES[0])
-        if kind not in INVOCATION_TYPES:
+        if kind not in INVOCATION_TYPES and not str(kind).startswith("{%"):
             faults.append(f"{INVOKE} has InvocationType {kind!r}; it takes {', '.join(INVOCATION_TYPES)}")
         return faults
 
@@ -185,7 +186,7 @@ def refused_form(resource: str) -> str | None:
             f"{resource}: the form {form} of lambda:invoke does not exist; it has request-response and "
             f"{CALLBACK}"
         )
-    if Reference.parse(resource) is not None:
+    if Reference.reads_as_arn(resource):
         return None
     return f"{resource} is no function's ARN; it should read arn:aws:lambda:REGION:ACCOUNT:function:NAME"
 

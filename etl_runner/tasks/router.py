@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from etl_runner.jsontypes import Json
@@ -18,6 +18,7 @@ from etl_runner.tasks.contract import (
     Progress,
     Sink,
 )
+from etl_runner.tasks.integration import canonical
 from etl_runner.tasks.report import tell_outcome
 
 log = logging.getLogger(__name__)
@@ -103,7 +104,7 @@ class TaskRouter:
         """
         route = self._route(resource)
         if route is not None:
-            return route.accepts(resource)
+            return route.accepts(canonical(resource))
         return self._nobody(resource)
 
     def invokable(self, resource: str) -> str | None:
@@ -113,7 +114,7 @@ class TaskRouter:
         """
         route = self._route(resource)
         if route is not None:
-            return route.invokable(resource)
+            return route.invokable(canonical(resource))
         return self._nobody(resource)
 
     def _nobody(self, resource: str) -> str | None:
@@ -128,7 +129,7 @@ class TaskRouter:
         `template` is Parameters as the definition has it; `name.$` counts as `name` with an unknown value.
         """
         route = self._route(resource)
-        return [] if route is None else route.check_arguments(resource, template)
+        return [] if route is None else route.check_arguments(canonical(resource), template)
 
     def start(self, invocation: Invocation, sink: Sink) -> None:
         """Begin; never raises."""
@@ -143,7 +144,7 @@ class TaskRouter:
                 return  # the daemon is ending; the task is handed out again when it is back
             self._hands[invocation.token] = hand
         try:
-            route.start(invocation, hand)
+            route.start(replace(invocation, resource=canonical(invocation.resource)), hand)
         except Exception as fault:
             log.exception("the invoker of %s failed by a mistake of its own", invocation.resource)
             cause = f"{invocation.resource} could not be started: {type(fault).__name__}: {fault}"
@@ -192,4 +193,5 @@ class TaskRouter:
             log.exception("an invoker could not be closed cleanly")
 
     def _route(self, resource: str) -> Route | None:
+        resource = canonical(resource)
         return next((route for route in self._routes if route.claims(resource)), None)

@@ -16,7 +16,17 @@ from etl_runner.tasks.alarm_clock import AlarmClock
 from etl_runner.tasks.calls import CallMaker
 from etl_runner.tasks.contract import Failed, Invocation, Outcome, Pending, Sink, Succeeded
 from etl_runner.tasks.daemon_threads import DaemonThreads
-from etl_runner.tasks.integration import CALLBACK, PREFIX, SYNC, SYNC2, Integration, Jobs, scan, split_form
+from etl_runner.tasks.integration import (
+    CALLBACK,
+    PREFIX,
+    SYNC,
+    SYNC2,
+    Integration,
+    Jobs,
+    canonical,
+    scan,
+    split_form,
+)
 from etl_runner.tasks.nested import NestedExecutions
 from etl_runner.tasks.report import tell_outcome
 
@@ -103,7 +113,7 @@ class Services:
         if integration is None:
             offers = ", ".join(self.offers)
             return f"{resource} is no resource of Step Functions that exists here; there are {offers}"
-        return integration.accepts(resource)
+        return integration.accepts(canonical(resource))
 
     def invokable(self, resource: str) -> str | None:
         """The same: what these resources are is known without asking anyone."""
@@ -112,7 +122,7 @@ class Services:
     def check_arguments(self, resource: str, template: Json) -> list[str]:
         """What is wrong with the literal parts of Parameters, one sentence each."""
         integration = self._of(resource)
-        return [] if integration is None else integration.check_arguments(resource, template)
+        return [] if integration is None else integration.check_arguments(canonical(resource), template)
 
     def start(self, invocation: Invocation, sink: Sink) -> None:
         """Begin, or go on with a job that was submitted before; the outcome goes to the sink."""
@@ -141,6 +151,7 @@ class Services:
         self.calls.close()
 
     def _of(self, resource: str) -> Integration | None:
+        resource = canonical(resource)
         return next((found for found in self.integrations if found.claims(resource)), None)
 
     def _is_open(self, hand: Hand) -> bool:

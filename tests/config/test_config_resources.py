@@ -66,20 +66,30 @@ def task(resource: str, **more: Any) -> dict[str, Any]:
     return {"Type": "Task", "Resource": resource, "End": True, **more}
 
 
-@pytest.mark.parametrize("resource", [LAMBDA, f"{STATES}sns:publish", f"{STATES}aws-sdk:s3:getObject"])
+@pytest.mark.parametrize(
+    "resource",
+    [
+        LAMBDA,
+        f"{STATES}sns:publish",
+        f"{STATES}aws-sdk:s3:getObject",
+        f"{STATES}sqs:sendMessage.waitForTaskToken",
+        f"{STATES}lambda:invoke.waitForTaskToken",
+        f"{STATES}batch:submitJob.sync",
+        f"{STATES}states:startExecution.sync:2",
+    ],
+)
 def test_what_can_be_done_is_taken(check: Check, resource: str) -> None:
-    assert check(task(resource)) == []
+    assert check(task(resource, HeartbeatSeconds=60, TimeoutSeconds=600)) == []
 
 
 @pytest.mark.parametrize(
     ("resource", "says"),
     [
-        (f"{STATES}sqs:sendMessage.waitForTaskToken", "the form .waitForTaskToken of sqs:sendMessage is not"),
-        (f"{STATES}lambda:invoke.waitForTaskToken", "the form .waitForTaskToken of lambda:invoke is not"),
-        (f"{STATES}aws-sdk:sqs:sendMessage.waitForTaskToken", "the form .waitForTaskToken of aws-sdk"),
-        (f"{STATES}batch:submitJob.sync", "nothing here does the work of this resource"),
-        (f"{STATES}states:startExecution.sync:2", "nothing here does the work of this resource"),
-        ("arn:aws:states:us-east-1:123456789012:activity:a", "nothing here does the work of this resource"),
+        (f"{STATES}sqs:sendMessage.sync", "the form .sync of sqs:sendMessage does not exist"),
+        (f"{STATES}lambda:invoke.sync", "the form .sync of lambda:invoke does not exist"),
+        (f"{STATES}aws-sdk:sqs:sendMessage.sync", "the form .sync of aws-sdk resources does not exist"),
+        (f"{STATES}dynamodb:query", "dynamodb has getItem, putItem, updateItem, deleteItem"),
+        (f"{STATES}forecast:createPredictor", "nothing here does the work of this resource"),
         (f"{STATES}s3:getObject", "is for ItemReader and ResultWriter of a Map, not for a Task"),
         (f"{STATES}s3:putObject", "is for ItemReader and ResultWriter of a Map, not for a Task"),
         ("${Function}", "nothing here does the work of this resource"),
@@ -98,12 +108,8 @@ def test_what_nobody_does_is_refused_by_name_with_its_place(check: Check, resour
     assert says in fault.what
 
 
-def test_credentials_are_refused_by_name_with_their_state(check: Check) -> None:
-    [fault] = check(task(LAMBDA, Credentials=ROLE))
-
-    assert (fault.line, fault.code) == (8, "not-yet-supported")
-    assert "the state 'Do' cannot be run: it has Credentials" in fault.what
-    assert fault.remedy
+def test_a_task_may_have_credentials(check: Check) -> None:
+    assert check(task(f"{STATES}sns:publish", Credentials=ROLE)) == []
 
 
 def test_the_resources_of_a_big_map_are_no_business_of_the_tasks(check: Check) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from etl_runner.aws import AwsAccess
 from etl_runner.tasks.contract import Invocation, Pending, Sink, Succeeded
 from etl_runner.tasks.functions import FunctionRegistry
 from etl_runner.tasks.lambda_calls import INVOKE, payload
 from etl_runner.tasks.python_functions import PythonFunctions
 from etl_runner.tasks.router import TaskRouter
+from etl_runner.tasks.services import Services
 from etl_runner.tasks.threads import ThreadFunctions
 from etl_runner.tasks.workers import WorkerPool
 from tests.tasks.collector import ARN, Collector, invoke, spec
@@ -213,6 +215,8 @@ def test_what_can_be_known_at_creation_is_refused_there(functions: PythonFunctio
     assert functions.accepts(f"{INVOKE}.waitForTaskToken") is None
     assert "the form .sync of lambda:invoke does not exist" in (functions.accepts(f"{INVOKE}.sync") or "")
     assert functions.invokable(ARN + "ecko") is None
+    assert functions.invokable("arn:aws:lambda:my-region:my-account:function:echo") is None
+    assert functions.check_arguments(INVOKE, {"FunctionName": "{% $states.input.f %}"}) == []
     assert "is no function's ARN" in (functions.invokable("arn:aws:lambda:us-east-1:1:ecko") or "")
     assert functions.check_arguments(INVOKE, {"FunctionName.$": "$.f", "Payload.$": "$"}) == []
     assert functions.check_arguments(INVOKE, {"FunctionName": "echo"}) == []
@@ -299,6 +303,17 @@ def test_an_invoker_with_a_bug_fails_the_task_and_not_the_caller(sink: Collector
     assert sink.failed(job.token).cause == "fake could not be started: RuntimeError: a bug"
     assert route.closed.is_set()
     assert list(sink.outcomes) == [job.token]
+
+
+def test_a_resource_may_name_its_region_and_account(sink: Collector) -> None:
+    router = TaskRouter([services := Services(AwsAccess())])
+    placed = "arn:aws-cn:states:cn-north-1:123456789012:sqs:sendMessage"
+
+    assert router.accepts(placed) is None
+    assert router.check_arguments(placed, {"MessageBody": "m"})[0].endswith("'QueueUrl'; it is missing")
+    router.start(job := invoke({}, resource=placed), sink)
+    assert sink.failed(job.token).error == "SQS.AmazonSQSException"
+    services.close(10)
 
 
 def test_a_function_that_is_told_a_task_token_leaves_the_answer_to_who_has_it(

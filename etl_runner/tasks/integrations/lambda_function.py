@@ -39,7 +39,7 @@ class Functions(Optimised):
         """None for lambda:invoke in its forms and for what reads as a function's ARN."""
         if _ARN.match(resource) is None:
             return super().accepts(resource)
-        if Reference.parse(resource) is not None:
+        if Reference.reads_as_arn(resource):
             return None
         return f"{resource} is no function's ARN; it should read arn:aws:lambda:REGION:ACCOUNT:function:NAME"
 
