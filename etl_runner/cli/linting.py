@@ -119,8 +119,7 @@ def _lint_definition(path: Path, into: Findings) -> None:
     else:
         faults = lint_text(text, file=str(path), yaml=yaml)
         more = task_faults(text, str(path), yaml=yaml)
-    broken = any(fault.severity == "error" for fault in faults)
-    for fault in [*faults, *([] if broken and not into.portable else more)]:
+    for fault in [*faults, *more]:
         into.add(fault)
 
 
