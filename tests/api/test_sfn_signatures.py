@@ -217,6 +217,20 @@ def test_the_token_stands_in_for_a_key(stage: Stage) -> None:
     assert (keyed["stateMachines"], unknown[0], rest) == ([], "UnrecognizedClientException", 401)
 
 
+def test_the_services_own_tasks_act_for_their_account_alone(stage: Stage) -> None:
+    callers = Callers(account="123456789012", region="us-east-1", keys=[ADA], own="made-up")
+    with served(stage, callers=callers) as url:
+        arn = client(url, ADA.id, ADA.secret).create_state_machine(name="m", definition=PASS, roleArn=ROLE)[
+            "stateMachineArn"
+        ]
+        same = client(url, ADA.account, "any", aws_session_token="made-up")
+        other = client(url, BOB.account, "any", aws_session_token="made-up")
+        found = same.describe_state_machine(stateMachineArn=arn)["name"]
+        code, _ = refusal(lambda: other.describe_state_machine(stateMachineArn=arn))
+
+    assert (found, code) == ("m", "AccessDeniedException")
+
+
 def test_without_keys_a_key_of_twelve_digits_names_the_account(stage: Stage) -> None:
     with served(stage) as url:
         named = client(url, "444444444444", "x").create_state_machine(name="m", definition=PASS, roleArn=ROLE)
