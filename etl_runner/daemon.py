@@ -132,7 +132,7 @@ class Service:
 
     @cached_property
     def own_token(self) -> str | None:
-        """What the service's own calls of its API bear: where calls are signed a token made up, else the token."""
+        """What the service's own calls of its API bear: the token, or one made up where calls are signed."""
         if self.settings.api.access_keys:
             return secrets.token_urlsafe(32)  # one that binds each task to the account of its execution
         token = self.settings.api_token
