@@ -87,9 +87,9 @@ class JsonataExpression:
         return self._query.names
 
     @property
-    def reads(self) -> Mapping[str, Any]:
-        """The fields of `$states` that it reads; empty for none. Each maps to the fields within, or True."""
-        return self._query.states_read
+    def reads(self) -> frozenset[str]:
+        """The fields of `$states` that it names; none for one that takes `$states` as a whole."""
+        return self._query.states_named
 
     def evaluate(self, env: Env, expected: str | None = None) -> Json:
         """Give the value.
@@ -142,6 +142,7 @@ class _Query:
         "_shuffles",
         "_use_input",
         "names",
+        "states_named",
         "states_read",
         "text",
     )
@@ -151,7 +152,8 @@ class _Query:
         reads = _reads(text)
         bindings = dict(reads["bindings"])
         states = bindings.pop("states", {})
-        self.states_read: Mapping[str, Any] = dict.fromkeys(_STATES, True) if states is True else states
+        self.states_named = frozenset() if states is True else frozenset(states)
+        self.states_read = _STATES if states is True else self.states_named
         self.names = tuple(sorted(name for name in bindings if name not in NAMES))
         self._path = _plain_path(text)
         self._use_input = "input" not in reads
@@ -221,7 +223,7 @@ class _Query:
         return result
 
 
-_STATES: Final = ("input", "context", "result", "errorOutput")
+_STATES: Final = frozenset({"input", "context", "result", "errorOutput"})
 
 
 def _reads(text: str) -> Any:

@@ -1,6 +1,7 @@
 """Reading the fields of a JSONata state: which strings are expressions, and that each can be compiled."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from etl_runner.asl.document import Node, kind_of
@@ -15,6 +16,7 @@ from etl_runner.asl.jsonata import (
     compile_jsonata_payload,
     is_jsonata,
 )
+from etl_runner.asl.validate import value_of
 from etl_runner.errors import InvalidInput
 from etl_runner.jsontypes import Json
 
@@ -34,11 +36,35 @@ def read_expression(node: Node, state: Node, subject: str, report: Report) -> Js
     """Compile a string that is an expression; a fault goes to the report, and None is given."""
     text = node.value[len(OPENING) : -len(CLOSING)]
     try:
-        return compile_jsonata(text, field_name(state, node))
+        expression = compile_jsonata(text, field_name(state, node))
     except InvalidInput as error:
         what = f"{node.name} of {subject} is no JSONata expression: {_reason(error)}"
         report.fault(node, INVALID, what)
         return None
+    for name, (places, where) in _ONLY_IN.items():
+        if name in expression.reads and not places(state, expression.field):
+            what = f"{node.name} of {subject} reads $states.{name}, which is only there in {where}"
+            report.fault(node, "states-field-not-there", what, "read $states.input or a variable instead")
+    return expression
+
+
+def _after_the_work(state: Node, field: str) -> bool:
+    return value_of(state, "Type") in {"Task", "Parallel", "Map"} and _AT_THE_END.match(field) is not None
+
+
+def _in_a_catcher(_state: Node, field: str) -> bool:
+    return _IN_A_CATCHER.match(field) is not None
+
+
+_AT_THE_END: Final = re.compile(r"(?:Output|Assign)(?=[/\[]|$)")
+_IN_A_CATCHER: Final = re.compile(r"Catch\[\d+\]/(?:Output|Assign)(?=[/\[]|$)")
+
+_ONLY_IN: Final[Mapping[str, tuple[Callable[[Node, str], bool], str]]] = {
+    "result": (_after_the_work, "Output and Assign of a Task, Parallel or Map"),
+    "errorOutput": (_in_a_catcher, "Output and Assign of a Catch entry"),
+}
+"""Fields of `$states` that are not always there. AWS looks for reads of them elsewhere when it takes a
+definition (developer guide, "Reserved variable: $states")."""
 
 
 def is_half_open(value: Json) -> bool:

@@ -69,6 +69,14 @@ REFUSED: list[tuple[str, str]] = [
     ("wrong-type", f"{MAP}  Items: {{a: 1}}  # HERE"),
     ("wrong-type", f"{MAP}  Items: abc  # HERE"),
     ("wrong-type", f"{READER}    ReaderConfig: {{InputType: JSON, MaxItems: '3'}}  # HERE"),
+    # fields of $states that are not everywhere
+    ("states-field-not-there", f"{TASK}  Arguments: {{a: '{{% $states.result.x %}}'}}  # HERE"),
+    ("states-field-not-there", f"{TASK}  TimeoutSeconds: '{{% $states.result %}}'  # HERE"),
+    ("states-field-not-there", f"{PASS}  Output: '{{% $states.result %}}'  # HERE"),
+    ("states-field-not-there", f"{TASK}  Output: '{{% $states.errorOutput %}}'  # HERE"),
+    ("states-field-not-there", f"{CATCH}      Output: '{{% $states.result %}}'  # HERE{AFTER}"),
+    ("states-field-not-there", f"{MAP}  Items: '{{% $states.result %}}'  # HERE"),
+    ("states-field-not-there", f"{RULE}      Condition: '{{% $states.errorOutput %}}'  # HERE{AFTER}"),
     # Choice
     ("missing-field", f"{CHOICE}  Choices:\n    - Next: B  # HERE{AFTER}"),
     ("wrong-type", f"{CHOICE}  Choices:\n    - Next: B\n      Condition: 'true'  # HERE{AFTER}"),
@@ -129,6 +137,9 @@ TAKEN = [
     "A: {Type: Wait, SecondsPath: $v.x, End: true}",
     "A: {Type: Choice, Choices: [{Variable: $v, StringEqualsPath: $w, Assign: {x.$: $v}, Next: B}]}" + AFTER,
     TASK.replace(JSONATA, "  TimeoutSecondsPath: $t\n  Credentials: {RoleArn.$: $r}\n"),
+    f"{TASK}  Output: {{a: '{{% $states.result %}}'}}\n  Assign: {{a: '{{% [$states.result] %}}'}}",
+    f"{CATCH}      Output: '{{% $states.errorOutput %}}'\n      Assign: {{a: '{{% $v %}}'}}{AFTER}",
+    f"{PASS}  Output: '{{% $states %}}'",
 ]  # fmt: skip
 
 
