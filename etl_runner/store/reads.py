@@ -9,12 +9,24 @@ so that "newest first" is the order of the ids.
 import hashlib
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, Final, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, func, select, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    and_,
+    bindparam,
+    func,
+    select,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.exc import DatabaseError
 
 from etl_runner.errors import InvalidInput
@@ -187,12 +199,13 @@ class Reads:
         if query.status is not None and query.status not in t.STATUSES:
             raise InvalidInput(f"there is no status {query.status!r}; there are {', '.join(t.STATUSES)}")
         check_limit(limit)
-        conditions = [*_which(query), *_when(query)]
+        asked = _asked(query)
         if token is not None:
-            conditions.append(_E.c.id < _read_token(token, query)[0])
+            asked["below"] = _read_token(token, query)[0]
         statuses = t.STATUSES if query.status is None else (query.status,)
+        newest = _newest(statuses, frozenset(asked.keys() & _CONDITIONS.keys()))
         with self.reading() as connection:
-            found = connection.execute(_newest(statuses, conditions, limit + 1)).mappings()
+            found = connection.execute(newest, {**asked, "most": limit + 1}).mappings()
             rows = [ExecutionSummary(**row) for row in found]
         return _page(rows, limit, query, lambda row: [row.id])
 
@@ -341,50 +354,62 @@ def check_limit(limit: int, most: int = MOST) -> None:
         raise InvalidInput(f"the limit is {limit}; it must be from 1 to {most:,}")
 
 
-def _which(query: ExecutionQuery) -> list[ColumnElement[bool]]:
-    if query.map_run is not None:
-        conditions = [_E.c.map_run_id == query.map_run]
-    else:
-        conditions = [_E.c.map_run_id.is_(None)]
-    if query.machine is not None:
-        conditions.append(_E.c.state_machine_arn == query.machine)
-    if query.origin is not None:
-        conditions.append(_E.c.origin == query.origin)
-    if query.version is not None:
-        conditions.append(_E.c.state_machine_version_arn == query.version)
-    if query.alias is not None:
-        conditions.append(_E.c.state_machine_alias_arn == query.alias)
+_CONDITIONS: Final[Mapping[str, ColumnElement[bool]]] = {
+    "children": _E.c.map_run_id.is_(None),
+    "map_run": _E.c.map_run_id == bindparam("map_run"),
+    "machine": _E.c.state_machine_arn == bindparam("machine"),
+    "origin": _E.c.origin == bindparam("origin"),
+    "version": _E.c.state_machine_version_arn == bindparam("version"),
+    "alias": _E.c.state_machine_alias_arn == bindparam("alias"),
+    "redriven": _E.c.redrive_count > 0,
+    "not_redriven": _E.c.redrive_count == 0,
+    # The exact times, and the ids around them, which are what the index knows.
+    "after": and_(_E.c.started_ms >= bindparam("after"), _E.c.id >= bindparam("after_id")),
+    "before": and_(_E.c.started_ms < bindparam("before"), _E.c.id < bindparam("before_id")),
+    "below": _E.c.id < bindparam("below"),
+}
+"""What a list may ask of executions, by name; the parameters are those of `_asked`."""
+
+
+def _asked(query: ExecutionQuery) -> dict[str, Json]:
+    """The conditions of a query by name, and their parameters."""
+    asked: dict[str, Json] = {
+        name: getattr(query, name)
+        for name in ("map_run", "machine", "origin", "version", "alias")
+        if getattr(query, name) is not None
+    }
+    if query.map_run is None:
+        asked["children"] = None
     if query.redriven is not None:
-        conditions.append(_E.c.redrive_count > 0 if query.redriven else _E.c.redrive_count == 0)
-    return conditions
-
-
-def _when(query: ExecutionQuery) -> list[ColumnElement[bool]]:
-    """The exact times, and the ids around them, which are what the index knows."""
-    conditions: list[ColumnElement[bool]] = []
+        asked["redriven" if query.redriven else "not_redriven"] = None
     if query.after_ms is not None:
-        conditions += [_E.c.started_ms >= query.after_ms, _E.c.id >= _id_at(query.after_ms)]
+        asked |= {"after": query.after_ms, "after_id": _id_at(query.after_ms)}
     if query.before_ms is not None:
-        conditions += [_E.c.started_ms < query.before_ms, _E.c.id < _id_at(query.before_ms + _SLACK_MS)]
-    return conditions
+        asked |= {"before": query.before_ms, "before_id": _id_at(query.before_ms + _SLACK_MS)}
+    return asked
 
 
 def _id_at(at_ms: int) -> int:
     return min(max(at_ms, 0) << _ID_BITS, 2**63 - 1)
 
 
-def _newest(statuses: Sequence[str], conditions: Sequence[ColumnElement[bool]], limit: int) -> Select[Any]:
-    """The newest rows of each status, then the newest of those."""
+@lru_cache(maxsize=256)
+def _newest(statuses: Sequence[str], conditions: frozenset[str]) -> Select[Any]:
+    """The newest rows of each status, then the newest of those; up to the parameter `most`.
+
+    To put such a statement together takes many times as long as to run it, so each kind is made once.
+    """
+    where = [condition for name, condition in _CONDITIONS.items() if name in conditions]
     branches = [
         select(*_SUMMARY)
-        .where(_E.c.status == status, *conditions)
+        .where(_E.c.status == status, *where)
         .order_by(_E.c.id.desc())
-        .limit(limit)
+        .limit(bindparam("most"))
         .subquery()
         for status in statuses
     ]
     together = union_all(*(select(branch) for branch in branches)).subquery()
-    return select(together).order_by(together.c.id.desc()).limit(limit)
+    return select(together).order_by(together.c.id.desc()).limit(bindparam("most"))
 
 
 _MAP_RUN_AS_IT_IS: Final = tuple(
