@@ -61,16 +61,16 @@ def _faults(task: Node, source: Source) -> Iterator[Fault]:
         yield source.fault(resource.at, "unknown-resource", refusal, path=resource.path)
         return
     given = task.get("Parameters") or task.get("Arguments")
-    if given is not None and not isinstance(given.value, dict):
-        return  # an expression gives them when it runs
-    for sentence in _services().check_arguments(name, None if given is None else given.value):
-        at = _place(sentence, given) or given or resource
-        yield source.fault(at.at if at is resource else at.key_at, "invalid-argument", sentence, path=at.path)
+    if given is None or not isinstance(given.value, dict):
+        return  # the state's input, or an expression, gives them when it runs
+    for sentence in _services().check_arguments(name, given.value):
+        at = _place(sentence, given)
+        yield source.fault(at.key_at, "invalid-argument", sentence, path=at.path)
 
 
-def _place(sentence: str, given: Node | None) -> Node | None:
-    """The argument that a sentence names, where it is there."""
+def _place(sentence: str, given: Node) -> Node:
+    """The argument that a sentence names; all of them where it is not there."""
     named = _NAMED.search(sentence)
-    if named is None or given is None:
-        return None
-    return given.get(named[1]) or given.get(f"{named[1]}.$")
+    if named is None:
+        return given
+    return given.get(named[1]) or given.get(f"{named[1]}.$") or given

@@ -44,10 +44,11 @@ def test_arguments_that_are_missing_are_told_at_the_parameters() -> None:
     assert found == [("invalid-argument", f"{INSIDE}/Parameters")]
 
 
-def test_arguments_that_an_expression_gives_are_not_looked_at() -> None:
+def test_arguments_that_an_expression_or_the_input_gives_are_not_looked_at() -> None:
     resource = "arn:aws:states:::aws-sdk:s3:getObject"
 
     assert faults(QueryLanguage="JSONata", Resource=resource, Arguments="{% $states.input %}") == []
+    assert faults(Resource=resource) == []
 
 
 def test_functions_and_activities_need_not_exist_yet() -> None:
