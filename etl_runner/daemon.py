@@ -86,7 +86,7 @@ class Service:
         )
         self.workflows = Workflows(self.store, self.clock)
         self.state_machines = StateMachines(self.store, self.workflows, self.clock, self.engine.definitions)
-        self.histories = Histories(self.store, self.state_machines.parsed)
+        self.histories = Histories(self.store, self.state_machines.parsed, limits=settings.policy().limits)
         self.services.use_nested(Nested(self))
         self.launch = Launch(self.engine, self.workflows, self.state_machines)
         self.schedules = ScheduleService(

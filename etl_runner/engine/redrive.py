@@ -33,7 +33,7 @@ def redrive_status(
     if status in {Status.RUNNING, Status.SUCCEEDED}:
         return "NOT_REDRIVABLE", f"Execution is {status} and cannot be redriven"
     if stopped_ms is not None and now_ms - stopped_ms > PERIOD_MS:
-        return "NOT_REDRIVABLE", "Execution has exceeded the max redrivable period"
+        return "NOT_REDRIVABLE", "Execution redrivable period exceeded"
     if redrive_count >= MOST:
         return "NOT_REDRIVABLE", "Execution has exceeded the max redrives"
     if by_map_run:

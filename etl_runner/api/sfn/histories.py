@@ -19,6 +19,7 @@ from etl_runner.jsontypes import Json, dumps, loads
 from etl_runner.machine.aws_events import HistoryEvent
 from etl_runner.machine.aws_history import Projector
 from etl_runner.machine.facts import ExecutionStarted
+from etl_runner.machine.limits import AWS, Limits
 from etl_runner.machine.redrive import redrive_refusal
 from etl_runner.store.reads import ExecutionSummary, Reads
 from etl_runner.store.store import Store
@@ -44,11 +45,17 @@ class Histories:
     """The histories of one store. For any thread."""
 
     def __init__(
-        self, store: Store, definition: Callable[[int], StateMachine], *, most_bytes: int = MOST_BYTES
+        self,
+        store: Store,
+        definition: Callable[[int], StateMachine],
+        *,
+        limits: Limits = AWS,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
-        """`definition` gives the parsed definition of an id."""
+        """`definition` gives the parsed definition of an id, `limits` are those of executions."""
         self._reads = Reads(store)
         self._definition = definition
+        self._limits = limits
         self._most_bytes = most_bytes
         self._bytes = 0
         self._kept: OrderedDict[tuple[int, bool], _Kept] = OrderedDict()
@@ -68,7 +75,7 @@ class Histories:
     def redrive_refusal(self, row: ExecutionSummary) -> str | None:
         """Why an execution could not go on again, see machine/redrive.py. Raises StoreError."""
         with self._up_to_date(row) as kept:
-            return redrive_refusal(kept.projector.machine)
+            return redrive_refusal(kept.projector.machine, self._limits)
 
     @contextmanager
     def _up_to_date(self, row: ExecutionSummary, *, include_data: bool = True) -> Iterator[_Kept]:
