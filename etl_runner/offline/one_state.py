@@ -62,25 +62,27 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A state in its machine. `within_map` tells that a Map's processor has it, however deep."""
+    """A state in its machine. `map` is the nearest Map that has it in its processor, if any."""
 
     state: model.State
     scope: int
-    within_map: bool
+    map: model.MapState | None
 
 
 def find_state(machine: model.StateMachine, name: str) -> Found:
     """Find a state by name in any scope. Raises NotFound."""
     for scope in machine.scopes:
         if name in scope.states:
-            owner, within_map = scope.owner, False
-            while owner and not within_map:
-                around = find_state(machine, owner)
-                within_map = isinstance(around.state, model.MapState)
-                owner = machine.scopes[around.scope].owner
-            return Found(state=scope.states[name], scope=scope.id, within_map=within_map)
+            return Found(state=scope.states[name], scope=scope.id, map=_map_around(machine, scope))
     names = ", ".join(repr(name) for scope in machine.scopes for name in scope.states)
     raise NotFound(f"there is no state {name!r} in this state machine; there are {names[:500]}")
+
+
+def _map_around(machine: model.StateMachine, scope: model.Scope) -> model.MapState | None:
+    if not scope.owner:
+        return None
+    around = find_state(machine, scope.owner)
+    return around.state if isinstance(around.state, model.MapState) else around.map
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

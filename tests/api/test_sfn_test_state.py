@@ -306,13 +306,18 @@ def test_the_data_of_an_item_reader_is_read() -> None:
     assert json.loads(found["inspectionData"]["afterItemSelector"]) == [{"x": "1"}, {"x": "3"}]
 
 
-def test_a_state_inside_of_a_map_runs_for_its_first_item() -> None:
+@pytest.mark.parametrize(
+    ("config", "more"),
+    [({}, {}), ({"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}, {"Source": "STATE_DATA"})],
+    ids=["inline", "distributed"],
+)
+def test_a_state_inside_of_a_map_runs_for_its_first_item(config: Any, more: Any) -> None:
     inner = {"Type": "Pass", "Parameters": {"item.$": "$$.Map.Item"}, "End": True}
-    processor = {"StartAt": "P", "States": {"P": inner}}
+    processor = {"ProcessorConfig": config, "StartAt": "P", "States": {"P": inner}}
     machine = {"StartAt": "M", "States": {"M": {"Type": "Map", "ItemProcessor": processor, "End": True}}}
     found = tell(machine, {"n": 1}, stateName="P")
 
-    assert json.loads(found["output"]) == {"item": {"Index": 0, "Value": {"n": 1}}}
+    assert json.loads(found["output"]) == {"item": {"Index": 0, "Value": {"n": 1}, **more}}
 
 
 def test_a_sync_mock_is_held_to_what_is_polled() -> None:

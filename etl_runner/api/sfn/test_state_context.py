@@ -58,13 +58,10 @@ def _refused(what: str) -> AwsError:
     return validation_error(f"Invalid Context object provided: {what}")
 
 
-def context_maker(
-    given: Json, *, item: tuple[Json] | None, role_arn: str, retried: int
-) -> Callable[[Json], Json]:
+def context_maker(given: Json, *, item: Json, role_arn: str, retried: int) -> Callable[[Json], Json]:
     """What gives the context object, from the machine's own.
 
-    A given one stands as it is. `item` is the input of a state inside of a Map, as a one-tuple: such a
-    state is taken to run for the Map's first item.
+    A given one stands as it is. `item` is what stands under Map.Item, None for a state in no Map.
     """
 
     def make(own: Json) -> Json:
@@ -77,7 +74,7 @@ def context_maker(
         if retried and "RetryCount" in made.get("State", {}):
             made["State"]["RetryCount"] = retried
         if item is not None and "Map" not in made:
-            made["Map"] = {"Item": {"Index": 0, "Value": item[0]}}
+            made["Map"] = {"Item": item}
         return {"Execution": execution, **made}
 
     return make

@@ -14,6 +14,8 @@ from etl_runner.api.sfn.test_state_context import context_maker
 from etl_runner.api.sfn.test_state_request import Asked
 from etl_runner.api.sfn.waiting import unless_left
 from etl_runner.asl import model
+from etl_runner.jsontypes import Json
+from etl_runner.machine.map_plan import MapItem, item_context
 from etl_runner.offline.one_state import OneState, Surroundings
 from etl_runner.tasks.contract import Failed, Invocation, LogLine, Outcome, Progress, Succeeded
 
@@ -46,13 +48,23 @@ def begin(asked: Asked, call: Call, rng: random.Random) -> OneState:
         variables=asked.variables,
         context=context_maker(
             asked.context,
-            item=(asked.given,) if asked.found.within_map else None,
+            item=_first_item(asked),
             role_arn=asked.role_arn,
             retried=asked.retried,
         ),
         reader_data=asked.reader_data,
     )
     return OneState(asked.machine, asked.name, asked.given, around, now_ms=call.now_ms, rng=rng)
+
+
+def _first_item(asked: Asked) -> Json:
+    """Map.Item of the context object, for a state inside of a Map: it is taken to run for the first item."""
+    around = asked.found.map
+    if around is None:
+        return None
+    item = MapItem(0, asked.given)
+    distributed = around.mode is model.MapMode.DISTRIBUTED
+    return item_context(item) if distributed else {"Index": item.number, "Value": item.value}
 
 
 def settle(asked: Asked, state: OneState, call: Call) -> None:
