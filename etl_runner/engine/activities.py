@@ -4,6 +4,8 @@ The tasks stand in the store (task_token rows), oldest first; the workers that w
 thread each. A worker has its task once ActivityFetch is committed, and not before.
 """
 
+import heapq
+import itertools
 from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Final
@@ -31,6 +33,8 @@ class ActivityQueue:
         self._cache = cache
         self._knock = knock
         self._waiting: defaultdict[str, deque[ActivityPoll]] = defaultdict(deque)
+        self._until: list[tuple[int, int, ActivityPoll]] = []
+        self._numbers = itertools.count()
 
     def exists(self, activity_arn: str) -> bool:
         """Whether an activity is registered. Raises StoreUnavailable."""
@@ -45,6 +49,7 @@ class ActivityQueue:
         offered = polls.offered[arn]
         while offered:
             if not poll.claim():
+                polls.lapsed.append(arn)
                 return
             row = offered.popleft()
             task = self._fetch(row, poll, decide)
@@ -72,13 +77,16 @@ class ActivityQueue:
         """What a turn decided is on the disk: those who got nothing wait from now on."""
         for poll in changes.unserved:
             self._waiting[poll.activity_arn].append(poll)
+            heapq.heappush(self._until, (poll.until_ms, next(self._numbers), poll))
+        for arn in changes.lapsed:
+            self.offer(arn)
 
     def offer(self, activity_arn: str) -> None:
-        """A task has come: the worker that has waited longest asks again."""
+        """A task has come, or its worker has gone: the worker that has waited longest asks again."""
         waiting = self._waiting.get(activity_arn)
         while waiting:
             poll = waiting.popleft()
-            if not poll.done.cancelled():
+            if not poll.done.done():
                 self._knock(poll)
                 break
         if waiting is not None and not waiting:
@@ -87,20 +95,26 @@ class ActivityQueue:
     # --- time ---------------------------------------------------------------------------------------------
 
     def expired(self, now_ms: int) -> list[ActivityPoll]:
-        """The polls whose time is up, or whose worker has gone; they wait no longer."""
+        """The polls whose time is up; they wait no longer."""
         gone: list[ActivityPoll] = []
-        for arn, waiting in list(self._waiting.items()):
-            stay = deque[ActivityPoll]()
-            for poll in waiting:
-                (gone if poll.until_ms <= now_ms or poll.done.cancelled() else stay).append(poll)
-            if stay:
-                self._waiting[arn] = stay
-            else:
-                del self._waiting[arn]
+        while self._until and self._until[0][0] <= now_ms:
+            poll = heapq.heappop(self._until)[2]
+            if not poll.done.done():
+                gone.append(poll)
+            self._clear(poll.activity_arn, now_ms)
         return gone
+
+    def _clear(self, activity_arn: str, now_ms: int) -> None:
+        """Who comes first goes first, so that those whose time is up stand at the head of their line."""
+        waiting = self._waiting.get(activity_arn)
+        while waiting and (waiting[0].until_ms <= now_ms or waiting[0].done.done()):
+            waiting.popleft()
+        if waiting is not None and not waiting:
+            del self._waiting[activity_arn]
 
     def release(self) -> list[ActivityPoll]:
         """The engine ends: all polls, so that those who wait are told."""
         gone = [poll for waiting in self._waiting.values() for poll in waiting]
         self._waiting.clear()
+        self._until.clear()
         return gone

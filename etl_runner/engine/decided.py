@@ -31,11 +31,15 @@ class TokenChanges:
 
 @dataclass(slots=True)
 class PollChanges:
-    """Of workers: the tasks that were found for them, and those for whom there was none."""
+    """Of workers: the tasks that were found for them, and those for whom there was none.
+
+    `lapsed` are the activities with a task whose worker had gone.
+    """
 
     offered: dict[str, deque[TokenRow]] = field(default_factory=dict)
     served: list[tuple[ActivityPoll, ActivityTask]] = field(default_factory=list)
     unserved: list[ActivityPoll] = field(default_factory=list)
+    lapsed: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)

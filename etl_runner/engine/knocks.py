@@ -195,7 +195,8 @@ class ActivityPoll:
 
     def claim(self) -> bool:
         """Whether the worker still waits; from then on it can no longer go away before it is answered."""
-        self.claimed = self.claimed or self.done.set_running_or_notify_cancel()
+        if not self.claimed and not self.done.done():
+            self.claimed = self.done.set_running_or_notify_cancel()
         return self.claimed
 
 

@@ -9,6 +9,8 @@ from typing import Any, Final, Generic, TypeVar
 
 HORIZON_MS: Final = 5_000
 BATCH: Final = 10_000
+SLACK: Final = 10_000
+"""So many entries that hold no longer may stand in the heap before it is made anew."""
 
 Key = TypeVar("Key", bound=Any)
 
@@ -36,9 +38,14 @@ class Timers(Generic[Key]):
 
     def hold(self, key: Key, at_ms: int) -> None:
         """Note a moment that the store does not know, however far off."""
-        if self._wake.get(key) != at_ms:
-            self._wake[key] = at_ms
-            heapq.heappush(self._heap, (at_ms, key))
+        if self._wake.get(key) == at_ms:
+            return
+        self._wake[key] = at_ms
+        heapq.heappush(self._heap, (at_ms, key))
+        if len(self._heap) > 2 * len(self._wake) + SLACK:
+            # Most of it is of the past: Express executions end long before their five minutes are up.
+            self._heap = [(when, known) for known, when in self._wake.items()]
+            heapq.heapify(self._heap)
 
     def due(self, now_ms: int) -> list[Key]:
         """All that is due, soonest first. Reads the store when the horizon comes near."""

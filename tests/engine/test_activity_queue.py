@@ -109,6 +109,30 @@ def test_a_worker_that_has_gone_takes_no_task_along(world: World) -> None:
     assert fetched(waits).input == '{"n":1}'
 
 
+def test_a_worker_that_goes_while_its_task_comes_leaves_it_to_the_next(world: World) -> None:
+    gone, waits = world.engine.poll_activity(ARN), world.engine.poll_activity(ARN)
+    world.drive()
+    started = world.ask(single(ACTIVITY), {"n": 1})
+    world.engine.step()  # the first in the line is told that there is a task, and has not asked yet
+    gone.cancel()
+    world.drive()
+
+    assert started.done()
+    assert fetched(waits).input == '{"n":1}'
+
+
+def test_lines_of_workers_that_left_are_forgotten(world: World) -> None:
+    for _ in range(3):
+        world.engine.poll_activity(ARN)
+        world.pass_time(1_000)
+    world.pass_time(58_000)
+    half = len(world.engine._polls._waiting[ARN])
+    world.pass_time(2_000)
+
+    assert half == 1
+    assert (dict(world.engine._polls._waiting), world.engine._polls._until) == ({}, [])
+
+
 def test_waiting_tasks_and_fetched_ones_survive_a_restart(world: World) -> None:
     machine = world.define(single(ACTIVITY))
     runs = [world.start(machine, {"n": number}) for number in range(2)]

@@ -154,6 +154,15 @@ def test_its_timers_are_in_memory_whatever_the_horizon(world: World) -> None:
     assert ended.result(0).status is Status.SUCCEEDED
 
 
+def test_deadlines_of_those_that_ended_do_not_pile_up(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("etl_runner.engine.timers.SLACK", 10)
+    machine = world.define(single(TASK))
+    for _ in range(100):
+        sync(world, machine)
+
+    assert len(world.engine._timers._heap) <= 12
+
+
 def test_it_may_take_five_minutes(world: World) -> None:
     ended = sync(world, single({**WAIT, "Seconds": 1000}))
     sooner = sync(world, {**single({**WAIT, "Seconds": 1000}), "TimeoutSeconds": 10})
