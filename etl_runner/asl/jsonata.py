@@ -42,6 +42,7 @@ MAX_RESULT_BYTES: Final = 64 * 1024 * 1024
 """Far above any payload, below what endangers the service."""
 
 _NESTING_LIMIT: Final = 200
+_SHOWN: Final = 200
 
 _UNDEFINED: Final[Any] = object()
 _UNPLAIN: Final[Any] = object()
@@ -50,6 +51,7 @@ _PLAIN: Final = re.compile(r"\$([A-Za-z_]\w*)((?:\.[A-Za-z_]\w*)*)", re.ASCII)
 _DRAWS: Final = re.compile(r"\$(?:random|uuid)\b")
 _SHUFFLES: Final = re.compile(r"\$shuffle\b")
 _WRITTEN: Final = re.compile(r"\$(parse|range)\b")
+_NAMED: Final = re.compile(r"\$(\w+)")
 _EVALUATES: Final = re.compile(r"\$eval\b")
 _WORDS: Final = frozenset({"and", "or", "in", "true", "false", "null"})
 
@@ -68,7 +70,15 @@ class JsonataSyntaxError(InvalidInput):
         self.reason = reason
         self.text = text
         self.offset = offset
-        super().__init__(f"the JSONata expression {text!r} cannot be read at offset {offset}: {reason}")
+        super().__init__(f"the JSONata expression {self.shown} cannot be read at offset {offset}: {reason}")
+
+    @property
+    def shown(self) -> str:
+        """The text as a message shows it: of a long one only what is around the offset."""
+        if len(self.text) <= _SHOWN:
+            return repr(self.text)
+        start = max(self.offset - _SHOWN // 2, 0)
+        return f"{'...' if start else ''}{self.text[start : start + _SHOWN]!r}..."
 
 
 class JsonataExpression:
@@ -230,7 +240,8 @@ def _reads(text: str) -> Any:
     """Tell what an expression reads. Raises JsonataSyntaxError."""
     try:
         expression = jlens.Expression(text)
-        return expression.reads(dict.fromkeys(NAMES, _any_function))
+        ours = NAMES.intersection(_NAMED.findall(text))  # to name them all would take ten times as long
+        return expression.reads(dict.fromkeys(ours, _any_function))
     except jlens.JlensError as error:
         reason = f"{error.code}: {error}"
         raise JsonataSyntaxError(reason, text, error.start or 0) from None

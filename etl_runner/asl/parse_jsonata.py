@@ -128,5 +128,5 @@ def _strings(node: Node) -> Iterator[Node]:
 
 def _reason(error: InvalidInput) -> str:
     if isinstance(error, JsonataSyntaxError):
-        return f"{error.reason}, at offset {error.offset} of {error.text!r}"
+        return f"{error.reason}, at offset {error.offset} of {error.shown}"
     return str(error)
