@@ -5,9 +5,12 @@ from concurrent.futures import Future
 
 import pytest
 
-from etl_runner.engine.knocks import LedgerEntry, Started
+from etl_runner.arn import state_machine_arn
+from etl_runner.engine.knocks import ExecutionExists, LedgerEntry, Started
 from etl_runner.errors import Conflict, NotFound, StoreUnavailable
+from etl_runner.jsontypes import loads
 from etl_runner.machine.state import Status
+from etl_runner.store.reads import Reads
 from tests.engine.harness import PASS, TASK, World, chain, never, single
 
 
@@ -68,6 +71,67 @@ def test_the_same_name_with_another_input_is_a_conflict(world: World) -> None:
 
     with pytest.raises(Conflict, match="'one' of machine exists with another input"):
         again.result(0)
+
+
+def test_as_aws_has_it_a_name_stands_for_its_execution_while_that_runs_with_the_same_input(
+    world: World,
+) -> None:
+    world.script.default = never
+    machine = world.define(single(TASK))
+
+    def ask(given: object) -> Future[Started]:
+        return world.engine.start(world.request(machine, given, "one", reuse="running"))
+
+    first, again, other = ask({"a": 1}), ask({"a": 1}), ask({"a": 2})
+    world.drive()
+    later = ask({"a": 1})
+    world.drive()
+    world.script.succeed(world.script.invocations[0])
+    world.drive()
+    closed = ask({"a": 1})
+    world.drive()
+
+    assert [each.result(0).existed for each in (first, again, later)] == [False, True, True]
+    for refused in (other, closed):
+        with pytest.raises(ExecutionExists, match=f"^Execution Already Exists: '{first.result(0).arn}'$"):
+            refused.result(0)
+
+
+def test_the_same_origin_finds_its_execution_whatever_became_of_it(world: World) -> None:
+    machine = world.define(single(PASS))
+
+    def ask(origin: str, given: object) -> Future[Started]:
+        return world.engine.start(world.request(machine, given, "one", origin=origin, reuse="origin"))
+
+    first = ask("task:1", {"a": 1})
+    world.drive()
+    again, other = ask("task:1", {"a": "later"}), ask("task:2", {"a": 1})
+    world.drive()
+
+    assert again.result(0).arn == first.result(0).arn
+    with pytest.raises(ExecutionExists):
+        other.result(0)
+
+
+def test_what_is_described_of_an_execution_stands_in_its_row(world: World) -> None:
+    arn = state_machine_arn("machine")
+    logging = {"level": "ALL", "destinations": [{"cloudWatchLogsLogGroup": {"logGroupArn": "arn"}}]}
+    told = {
+        "state_machine_version_arn": f"{arn}:1",
+        "state_machine_alias_arn": f"{arn}:live",
+        "trace_header": "Root=1",
+    }
+    asked = world.engine.start(world.request(single(PASS), {"a": 1}, logging=logging, **told))
+    plain = world.ask(single(PASS))
+    world.drive()
+    reads = Reads(world.store)
+    row, other = (reads.by_id(each.result(0).execution_id) for each in (asked, plain))
+
+    assert row is not None
+    assert {name: getattr(row, name) for name in told} == told
+    assert loads(world.row(row.id).logging or "") == logging
+    assert other is not None
+    assert (other.state_machine_version_arn, other.trace_header, other.redrive_count) == (None, None, 0)
 
 
 def test_a_name_asked_for_twice_in_one_turn_is_one_execution(world: World) -> None:
