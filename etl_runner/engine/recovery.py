@@ -61,8 +61,9 @@ def _resume(live: Live, unit: Unit, dispatcher: Dispatcher, map_runs: MapRuns, n
     for frame, work in live.machine.open_work():
         if isinstance(work, OpenMapRun):
             map_runs.begin_soon(live.id)
-        elif live.holds(frame) and (work.deadline_ms is None or work.deadline_ms > now_ms):
-            # One whose time ran out meanwhile is not begun again: the first turn finds it timed out.
+        elif live.holds(frame) and (work.submitted or work.deadline_ms is None or work.deadline_ms > now_ms):
+            # One whose time ran out meanwhile is not begun again: the first turn finds it timed out. A job
+            # runs already, and whoever is to end it has to know of it.
             dispatcher.hand_out(live, frame, work)
             TaskTokens.handed_out_again(unit, live, work.token)
             count += 1

@@ -48,6 +48,20 @@ def test_a_callback_that_was_submitted_is_handed_out_to_nobody(world: World) -> 
     assert world.status(execution) is Status.RUNNING
 
 
+def test_a_job_whose_state_ran_out_of_time_meanwhile_is_known_to_who_is_to_end_it(world: World) -> None:
+    world.script.default = submits
+    execution = world.start(task(".sync", TimeoutSeconds=5))
+    world.until(lambda: bool(world.facts(execution, f.TaskSubmitted)))
+    world.manual.advance(6_000)
+    world.restart(Script(submits))
+    world.until_ended(execution)
+
+    [known] = world.script.of("Only")
+    assert known.submitted == SUBMITTED
+    assert world.error(execution)[0] == "States.Timeout"
+    assert world.script.cancelled == [known.token]
+
+
 def test_a_job_is_taken_back_when_its_state_times_out(world: World) -> None:
     world.script.default = submits
     execution = world.start(task(".sync", TimeoutSeconds=5))
