@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from etl_runner.engine.machine_shapes import Changes
 from etl_runner.engine.state_machines import StateMachines
 from etl_runner.engine.workflows import Workflows
 from tests.api.answers import sfn
@@ -426,3 +427,12 @@ def test_an_activity_is_made_with_tags_and_takes_them_with_it(aws: Any) -> None:
     aws.create_activity(name="a")
 
     assert (tagged, aws.list_tags_for_resource(resourceArn=arn)["tags"]) == (tags, [])
+
+
+def test_a_definition_that_this_release_would_refuse_is_described_all_the_same(
+    stage: Stage, aws: Any
+) -> None:
+    arn = made(aws)["stateMachineArn"]
+    stage.state_machines.update(arn, Changes(definition='{"States": {}}'))
+
+    assert aws.describe_state_machine(stateMachineArn=arn)["definition"] == '{"States": {}}'
