@@ -28,7 +28,10 @@ MOST_BYTES: Final = 64 * 1_048_576
 """How much of histories is kept: about ten of the longest with small payloads."""
 
 LEAST_BYTES: Final = 4_096
-"""What keeping a history costs beside its text."""
+"""What keeping a history costs beside its text, which is as large as the data that goes with it."""
+
+LEAST_BYTES_WITHOUT_DATA: Final = 262_144
+"""The same where the text shows no data: as much as a state may have."""
 
 
 @dataclass(slots=True)
@@ -36,8 +39,8 @@ class _Kept:
     """One history so far. `seq` is the number of the fact that comes next."""
 
     projector: Projector
+    size_bytes: int
     events: list[bytes] = field(default_factory=list)
-    bytes: int = LEAST_BYTES
     seq: int = 0
 
 
@@ -82,10 +85,11 @@ class Histories:
         key = (row.id, include_data)
         with self._lock:  # whoever takes a history out owns it until it is put back
             kept = self._kept.pop(key, None)
-            self._bytes -= 0 if kept is None else kept.bytes
+            self._bytes -= 0 if kept is None else kept.size_bytes
         if kept is None:
             definition, region = self._definition(row.definition_id), Arn.parse(row.arn).region
-            kept = _Kept(Projector(definition, region=region, include_data=include_data))
+            projector = Projector(definition, region=region, include_data=include_data)
+            kept = _Kept(projector, LEAST_BYTES if include_data else LEAST_BYTES_WITHOUT_DATA)
         self._go_on(row.id, kept)
         yield kept
         self._keep(key, kept)
@@ -102,16 +106,16 @@ class Histories:
                 for event in kept.projector.take(fact, at_ms):
                     text = dumps({**event, "timestamp": event["timestamp"] / 1000})
                     kept.events.append(text)
-                    kept.bytes += len(text)
+                    kept.size_bytes += len(text)
             kept.seq += len(facts)
 
     def _keep(self, key: tuple[int, bool], kept: _Kept) -> None:
         with self._lock:
             other = self._kept.pop(key, None)  # someone else made it too, meanwhile
-            self._bytes += kept.bytes - (0 if other is None else other.bytes)
+            self._bytes += kept.size_bytes - (0 if other is None else other.size_bytes)
             self._kept[key] = kept
             while self._bytes > self._most_bytes and len(self._kept) > 1:
-                self._bytes -= self._kept.popitem(last=False)[1].bytes
+                self._bytes -= self._kept.popitem(last=False)[1].size_bytes
 
 
 def as_json(events: Sequence[bytes]) -> list[Json]:

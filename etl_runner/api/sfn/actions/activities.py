@@ -71,11 +71,15 @@ def delete_activity(call: Call) -> Reply:
     return {}
 
 
+POLL_S: Final = 55.0
+"""How long GetActivityTask waits: AWS says up to 60 s, after which botocore's clients no longer listen."""
+
+
 async def get_activity_task(call: Call) -> Reply:
     """GetActivityTask: the oldest task that no worker has; an empty answer after a minute without one."""
     given = call.parameters
     row = await blocking(_find, call)
-    poll = call.rooms.engine.poll_activity(row.arn, given.get("workerName"))
+    poll = call.rooms.engine.poll_activity(row.arn, given.get("workerName"), timeout_s=POLL_S)
     task = await unless_left(call, poll)
     return {"taskToken": None} if task is None else {"taskToken": task.task_token, "input": task.input}
 
