@@ -5,6 +5,8 @@ passed over, never held: in memory are a buffer and one item.
 """
 
 import io
+import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
@@ -19,8 +21,27 @@ _NO_ITEMS: Final = "Attempting to map over non-iterable node."
 """The words of Step Functions for a document that is no array."""
 
 _SPACE: Final = re.compile(rb"[ \t\r\n]*")
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"|"|[\[\]{},]', re.DOTALL)
 """A whole string, a quote whose end is not here yet, or what opens, closes or parts values."""
+
+_PARTS: Final = frozenset({b",", b"]", b"}"})
+_BLOCK_BYTES: Final = 64 * 1024
+
+
+def _no_constant(name: str) -> Json:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text} is out of range")
+    return value
+
+
+_read_one: Final = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite).raw_decode
+"""Reads one value out of a text and says where it ends, in one go: two times as fast as finding its end."""
 
 
 class Pair(NamedTuple):
@@ -42,13 +63,23 @@ def parse_pointer(text: str) -> tuple[str, ...]:
 
 
 class _Text:
-    """A buffer over a JSON text. `offset` is the byte in the document where it begins."""
+    """A buffer over a JSON text, and the place in it that was reached.
+
+    Places that methods take and give count from there.
+    """
 
     def __init__(self, stream: io.BufferedReader, offset: int, name: str) -> None:
-        self.offset = offset
-        self.buffer = b""
+        self._buffer = b""
+        self._ascii: str | None = None  # the buffer as text, where bytes and letters are at the same places
+        self._at = 0
+        self._base = offset  # the byte in the document where the buffer begins
         self._stream = stream
         self._name = name
+
+    @property
+    def offset(self) -> int:
+        """The byte in the document that was reached."""
+        return self._base + self._at
 
     def fault(self, what: str, at: int = 0) -> StatesError:
         return malformed(self._name, self.offset + at, what)
@@ -56,13 +87,15 @@ class _Text:
     def peek(self) -> bytes:
         """The next byte that is not white space; b"" at the end."""
         while True:
-            space = _SPACE.match(self.buffer)
+            space = _SPACE.match(self._buffer, self._at)
             assert space is not None
-            self.advance(space.end())
-            if self.buffer:
-                return self.buffer[:1]
-            self.buffer = self._stream.read1(io.DEFAULT_BUFFER_SIZE)
-            if not self.buffer:
+            at = self._at = space.end()
+            if at < len(self._buffer):
+                return self._buffer[at : at + 1]
+            self._base += at
+            self._at = 0
+            self._hold(self._stream.read1(_BLOCK_BYTES))
+            if not self._buffer:
                 return b""
 
     def need(self, inside: str) -> bytes:
@@ -73,71 +106,98 @@ class _Text:
         return found
 
     def advance(self, count: int) -> None:
-        self.buffer = self.buffer[count:]
-        self.offset += count
+        self._at += count
+
+    def at(self, place: int) -> bytes:
+        """The byte at a place."""
+        return self._buffer[self._at + place : self._at + place + 1]
 
     def more(self) -> None:
-        if len(self.buffer) > RECORD_LIMIT_BYTES:
+        """Have more behind what is here."""
+        held = self._buffer[self._at :]
+        self._base += self._at
+        self._at = 0
+        self._hold(held)
+        if len(held) > RECORD_LIMIT_BYTES:
             raise self.fault(f"this element has no end within {RECORD_LIMIT_BYTES} bytes")
-        block = self._stream.read1(max(io.DEFAULT_BUFFER_SIZE, len(self.buffer)))
+        block = self._stream.read1(max(_BLOCK_BYTES, len(held)))
         if not block:
             raise self.fault("the file ends inside this element")
-        self.buffer += block
+        self._hold(held + block)
+
+    def _hold(self, buffer: bytes) -> None:
+        self._buffer = buffer
+        self._ascii = buffer.decode("ascii") if buffer.isascii() else None
+
+    def quick(self) -> tuple[Json, int] | None:
+        """The value that begins here and the place behind it and its white space.
+
+        None where it takes a closer look: the value may go on behind the buffer, or cannot be read.
+        """
+        if self._ascii is None:
+            return None
+        try:
+            value, end = _read_one(self._ascii, self._at)
+        except (ValueError, RecursionError):
+            return None
+        for half in ("\\ud", "\\uD"):  # half a letter may stand alone there, which only a closer look finds
+            if self._ascii.find(half, self._at, end) >= 0:
+                return None
+        space = _SPACE.match(self._buffer, end)
+        assert space is not None
+        end = space.end()
+        return (value, end - self._at) if self._buffer[end : end + 1] in _PARTS else None
 
     def end_of_value(self) -> int:
-        """The place in the buffer of the comma or bracket behind the value that begins it."""
-        depth = at = 0
+        """The place of the comma or bracket behind the value that begins here."""
+        depth = place = 0
+        search = _TOKEN.search
         while True:
-            token = _TOKEN.search(self.buffer, at)
+            token = search(self._buffer, self._at + place)
             if token is None or token.group() == b'"':
-                at = len(self.buffer) if token is None else token.start()
+                place = (len(self._buffer) if token is None else token.start()) - self._at
                 self.more()
                 continue
             match token.group():
                 case b"[" | b"{":
                     depth += 1
                 case b"]" | b"}" | b"," if depth == 0:
-                    return token.start()
+                    return token.start() - self._at
                 case b"]" | b"}":
                     depth -= 1
                 case _:  # a string, or a comma further in
                     pass
-            at = token.end()
+            place = token.end() - self._at
 
     def pass_over(self) -> None:
         """Go behind the value that begins here, however long it is."""
-        depth = at = 0
+        depth = 0
         while True:
-            token = _TOKEN.search(self.buffer, at)
+            token = _TOKEN.search(self._buffer, self._at)
             if token is None or token.group() == b'"':
-                self.advance(len(self.buffer) if token is None else token.start())
+                self._at = len(self._buffer) if token is None else token.start()
                 self.more()
-                at = 0
                 continue
             match token.group():
                 case b"[" | b"{":
                     depth += 1
                 case b"]" | b"}" | b"," if depth == 0:
-                    self.advance(token.start())
+                    self._at = token.start()
                     return
                 case b"]" | b"}":
                     depth -= 1
                 case _:
                     pass
-            at = token.end()
+            self._at = token.end()
 
     def key(self) -> str:
         """Read a name and the colon behind it."""
         if self.need("object") != b'"':
             raise self.fault("a name in quotes should stand here")
-        while True:
-            token = _TOKEN.match(self.buffer)
-            assert token is not None
-            if token.end() > 1:
-                break
+        while (token := _STRING.match(self._buffer, self._at)) is None:
             self.more()
-        name = self.value(token.end())
-        self.advance(token.end())
+        name = self.value(token.end() - self._at)
+        self._at = token.end()
         if self.need("object") != b":":
             raise self.fault("a colon should stand here")
         self.advance(1)
@@ -145,9 +205,9 @@ class _Text:
         return name
 
     def value(self, end: int) -> Json:
-        """Parse the first bytes of the buffer."""
+        """Parse what stands from here to a place."""
         try:
-            return loads(self.buffer[:end])
+            return loads(self._buffer[self._at : self._at + end])
         except ValueError as error:
             raise self.fault(str(error)) from error
 
@@ -195,9 +255,11 @@ class JsonItems:
             self._close()
         name = text.key() if self.shape == OBJECT else None
         text.need(self.shape)
-        end = text.end_of_value()
-        item = text.value(end)
-        found = text.buffer[end : end + 1]
+        item, end = text.quick() or (None, 0)
+        if not end:
+            end = text.end_of_value()
+            item = text.value(end)
+        found = text.at(end)
         if found not in {closing, b","}:
             kind = "brace" if found == b"}" else "bracket"
             raise text.fault(f"a {kind} closes what none has opened", end)
