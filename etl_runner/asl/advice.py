@@ -11,15 +11,19 @@ from typing import Final
 from etl_runner.asl.advice_data import lost_reads, too_large
 from etl_runner.asl.advice_errors import never_matching
 from etl_runner.asl.advice_times import late_retries
-from etl_runner.asl.advising import Odd
+from etl_runner.asl.advising import Odd, language_of
 from etl_runner.asl.document import Node, Source
 from etl_runner.asl.draft import ScopeDraft, StateDraft
+from etl_runner.asl.jsonata import is_jsonata
+from etl_runner.asl.parse_jsonata import strings_in
 from etl_runner.asl.references import names_read
+from etl_runner.asl.rules import JSONPATH
 from etl_runner.asl.validate import is_distributed
 from etl_runner.asl.variables import assigned_in
 from etl_runner.errors import Fault
 
 _SUBSTITUTION: Final = re.compile(r"\$\{[A-Za-z0-9_.:-]+\}")
+_VALUES: Final = ("Result", "Parameters", "ResultSelector", "ItemSelector", "Assign", "Error", "Cause")
 _LIMITS: Final = ("TimeoutSeconds", "TimeoutSecondsPath", "HeartbeatSeconds", "HeartbeatSecondsPath")
 
 
@@ -39,6 +43,7 @@ def _all(scopes: list[ScopeDraft]) -> Iterator[Odd]:
     yield from lost_reads(scopes)
     yield from too_large(scopes)
     yield from _unassigned(scopes)
+    yield from _other_language(scopes)
     if scopes:
         yield from _substitutions(scopes[0].node)
 
@@ -100,6 +105,22 @@ def _unassigned(scopes: list[ScopeDraft]) -> Iterator[Odd]:
                 what = f"the state {draft.name!r} reads the variable {name!r}, which no state assigns"
                 remedy = "assign it in a state of the same scope or of one around it"
                 yield Odd(draft.node, "variable-never-assigned", what, remedy, at_key=True)
+
+
+def _other_language(scopes: list[ScopeDraft]) -> Iterator[Odd]:
+    """Give the strings of JSONPath states that look like JSONata: they are passed on as they are."""
+    remedy = "set QueryLanguage to JSONata, or write a path under a name that ends in .$"
+    for scope in scopes:
+        for draft in scope.states.values():
+            if language_of(scopes, draft) != JSONPATH:
+                continue
+            for field in filter(None, map(draft.node.get, _VALUES)):
+                for node in strings_in(field):
+                    if is_jsonata(node.value):
+                        what = (
+                            f"{field.name} of the JSONPath state {draft.name!r} has JSONata as a plain text"
+                        )
+                        yield Odd(node, "jsonata-not-evaluated", what, remedy)
 
 
 def _substitutions(root: Node) -> Iterator[Odd]:

@@ -83,7 +83,7 @@ def refuse_half_open(node: Node, subject: str, report: Report) -> None:
 def read_payload(node: Node, state: Node, subject: str, report: Report) -> JsonataPayload | None:
     """Check each expression inside a value, so that each fault has its own place, and compile it all."""
     before = report.errors
-    for inner in _strings(node):
+    for inner in strings_in(node):
         if is_jsonata(inner.value):
             read_expression(inner, state, subject, report)
         elif is_half_open(inner.value):
@@ -117,13 +117,14 @@ def read_condition(node: Node, state: Node, subject: str, report: Report) -> Any
     return read_expression(node, state, subject, report)
 
 
-def _strings(node: Node) -> Iterator[Node]:
+def strings_in(node: Node) -> Iterator[Node]:
+    """Give the strings inside a value, itself included, in document order."""
     if isinstance(node.value, str):
         yield node
     for _, item in node.members():
-        yield from _strings(item)
+        yield from strings_in(item)
     for element in node.elements():
-        yield from _strings(element)
+        yield from strings_in(element)
 
 
 def _reason(error: InvalidInput) -> str:

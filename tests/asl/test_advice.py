@@ -64,6 +64,9 @@ ODD: list[tuple[str, str]] = [
         f"    - StartAt: {name}\n      States: {{{name}: {{Type: Pass, Result: {HALF}, End: true}}}}\n"
         for name in ("I", "J"))),
     ("payload-may-be-too-large", f"{INLINE}I: {{{GET}, End: true}}  # HERE"),
+    # the other language
+    ("jsonata-not-evaluated", "A:\n  Type: Pass\n  End: true\n  Parameters: {a: ['{% $x %}']}  # HERE"),
+    ("jsonata-not-evaluated", "A:\n  Type: Fail\n  Error: '{% $x %}'  # HERE"),
     # variables
     ("variable-never-assigned", "A:  # HERE\n  Type: Pass\n  End: true\n  InputPath: $order.id"),
     ("variable-never-assigned", f"A:  # HERE\n  Type: Succeed\n{JSONATA}  Output: '{{% $x %}}'"),
