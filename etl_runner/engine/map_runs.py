@@ -210,7 +210,8 @@ class MapRuns:
             plan=work.plan,
             feeder=feeder,
             next_index=row.next_index,
-            items_started=row.items_started,
+            # Earlier releases did not count items, and tolerated children.
+            items_started=row.next_index if row.max_concurrency is None else row.items_started,
             open=self._store.open_children(row.id),
         )
         run.failed, run.failed_items = self._lost(row)

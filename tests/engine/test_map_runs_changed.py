@@ -1,6 +1,8 @@
 """Map runs whose bounds change while they run, that are redriven, or whose children cannot be committed."""
 
 import json
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -114,6 +116,27 @@ def test_changed_bounds_survive_a_restart(world: World) -> None:
     found = summary(world, parent)
 
     assert (found.max_concurrency, found.tolerated_count, found.tolerated_percentage) == (3, 2, 50.5)
+
+
+@pytest.mark.parametrize(("tolerated", "status"), [(50, "SUCCEEDED"), (20, "FAILED")])
+def test_a_map_run_of_an_earlier_release_goes_on_by_its_plan(
+    world: World, tolerated: int, status: str
+) -> None:
+    world.script.default = never
+    fields: dict[str, Any] = {"MaxConcurrency": 1, "ToleratedFailurePercentage": tolerated}
+    parent = begin(world, distributed(**fields), list(range(3)))
+    world.until(lambda: len(world.script.invocations) == 1)
+    world.crash()
+    with closing(sqlite3.connect(world.path)) as connection, connection:
+        connection.execute(
+            "UPDATE map_run SET max_concurrency = NULL, tolerated_percentage = NULL, items_started = 0"
+        )
+    world.script = Script(failing(1))
+    world.begin()
+    world.until_ended(parent)
+
+    assert world.status(parent) == status
+    assert summary(world, parent).items_started == 3
 
 
 def test_a_map_run_that_has_ended_is_not_changed(world: World) -> None:
