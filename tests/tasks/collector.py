@@ -62,6 +62,11 @@ class Collector:
             assert self.changed.wait_for(lambda: self.logs, 60), "nothing was logged"
 
 
+def output(outcome: Succeeded | Failed) -> Any:
+    assert isinstance(outcome, Succeeded), outcome
+    return outcome.output
+
+
 def spec(name: str, **more: Any) -> FunctionSpec:
     fields = {
         "arn": ARN + name,

@@ -1,8 +1,6 @@
 import datetime as dt
-import json
 import threading
 import types
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -10,14 +8,12 @@ import pytest
 
 from etl_runner.aws import AwsAccess
 from etl_runner.clock import ManualClock
-from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json
+from etl_runner.jsontypes import Json
 from etl_runner.tasks import integrations
 from etl_runner.tasks.aws_models import actions, service_model
 from etl_runner.tasks.aws_naming import camel, exception_name, member, service_names, service_title
 from etl_runner.tasks.aws_optimised import Optimised
 from etl_runner.tasks.aws_shapes import instant
-from etl_runner.tasks.contract import Failed, Succeeded
-from etl_runner.tasks.handlers import size_exceeded
 from etl_runner.tasks.integration import (
     CALLBACK,
     FORMS,
@@ -38,33 +34,8 @@ from tests.tasks.collector import Collector, invoke
 FOUND = scan(integrations)
 LOG_EVENT = {"Timestamp": 1, "Message": "m"}
 SERVICES = {found.name: found.service.boto3_name for found in FOUND if isinstance(found, Optimised)}
-EXAMPLES = [(found, resource) for found in FOUND for resource in found.examples]
 FIRST = [(found, found.examples[0]) for found in FOUND]
 """One of each, for what takes a client and so its time."""
-
-
-@pytest.fixture
-def services(aws: AwsAccess) -> Iterator[Services]:
-    made = Services(aws)
-    yield made
-    made.close(10)
-
-
-@pytest.fixture
-def run(services: Services, sink: Collector) -> Any:
-    def do(resource: str, parameters: Json, **more: Any) -> Succeeded | Failed:
-        job = invoke(parameters, resource=PREFIX + resource, **more)
-        services.start(job, sink)
-        outcome = sink.wait(job.token)
-        assert isinstance(outcome, Succeeded | Failed)
-        return outcome
-
-    return do
-
-
-def output(outcome: Succeeded | Failed) -> Any:
-    assert isinstance(outcome, Succeeded), outcome
-    return outcome.output
 
 
 # ------------------------------------------------------------------------------- the contract of them all
@@ -76,37 +47,43 @@ def test_every_file_of_the_folder_is_an_integration() -> None:
     assert names >= {"aws-sdk", "dynamodb", "events", "lambda", "sns", "sqs", "states"}
 
 
-@pytest.mark.parametrize(("integration", "resource"), EXAMPLES, ids=[resource for _, resource in EXAMPLES])
-def test_an_integration_accepts_its_examples(integration: Integration, resource: str) -> None:
-    assert integration.accepts(resource) is None
+ALL = pytest.mark.parametrize("integration", FOUND, ids=[found.name for found in FOUND])
 
 
-@pytest.mark.parametrize("form", [*FORMS, ".nonsense"])
-@pytest.mark.parametrize(("integration", "resource"), EXAMPLES, ids=[resource for _, resource in EXAMPLES])
-def test_an_integration_refuses_by_name_the_forms_it_does_not_have(
-    integration: Integration, resource: str, form: str
-) -> None:
-    asked = split_form(resource)[0] + form
-    told = integration.accepts(asked)
-    if asked in integration.examples or (integration.name == "aws-sdk" and form == CALLBACK):
-        assert told is None
-    else:
-        assert told is not None
-        assert told.startswith(f"{asked}: the form {form} of ")
+@ALL
+def test_an_integration_accepts_its_examples(integration: Integration) -> None:
+    assert [integration.accepts(resource) for resource in integration.examples] == [None] * len(
+        integration.examples
+    )
 
 
-@pytest.mark.parametrize(("integration", "resource"), EXAMPLES, ids=[resource for _, resource in EXAMPLES])
+@ALL
+def test_an_integration_refuses_by_name_the_forms_it_does_not_have(integration: Integration) -> None:
+    for base in {split_form(resource)[0] for resource in integration.examples}:
+        for form in (*FORMS, ".nonsense"):
+            asked = base + form
+            told = integration.accepts(asked)
+            if asked in integration.examples or (integration.name == "aws-sdk" and form == CALLBACK):
+                assert told is None
+            else:
+                assert told is not None
+                assert told.startswith(f"{asked}: the form {form} of ")
+
+
+@ALL
 def test_an_integration_looks_after_jobs_where_it_has_the_form_and_nowhere_else(
-    integration: Integration, resource: str
+    integration: Integration,
 ) -> None:
-    assert (integration.jobs(resource) is not None) == (split_form(resource)[1] in {SYNC, SYNC2})
+    for resource in integration.examples:
+        assert (integration.jobs(resource) is not None) == (split_form(resource)[1] in {SYNC, SYNC2})
 
 
-@pytest.mark.parametrize(("integration", "resource"), EXAMPLES, ids=[resource for _, resource in EXAMPLES])
-def test_an_integration_refuses_parameters_it_does_not_know(integration: Integration, resource: str) -> None:
-    faults = integration.check_arguments(resource, {"NoSuchParameter.$": "$.x"})
+@ALL
+def test_an_integration_refuses_parameters_it_does_not_know(integration: Integration) -> None:
+    for resource in integration.examples:
+        faults = integration.check_arguments(resource, {"NoSuchParameter.$": "$.x"})
 
-    assert faults[0].startswith(f"{resource} has no parameter 'NoSuchParameter'")
+        assert faults[0].startswith(f"{resource} has no parameter 'NoSuchParameter'")
 
 
 @pytest.mark.parametrize(("integration", "resource"), FIRST, ids=[resource for _, resource in FIRST])
@@ -339,282 +316,6 @@ def test_required_parameters_are_asked_for_at_creation(services: Services) -> No
     assert check(f"{PREFIX}sqs:sendMessage", {"QueueUrl": "q"}) == [
         "arn:aws:states:::sqs:sendMessage needs the parameter 'MessageBody'; it is missing"
     ]
-
-
-# ------------------------------------------------------------------------------------------ aws-sdk, S3
-
-
-@pytest.mark.parametrize(
-    ("body", "stored"),
-    [
-        ("text ü", "text ü".encode()),
-        ("", b""),
-        (False, b"false"),
-        ({"Dict": "Value"}, b'{"Dict":"Value"}'),
-        (["List", "Data"], b'["List","Data"]'),
-    ],
-)
-def test_an_object_is_stored_as_aws_stores_it(run: Any, aws: AwsAccess, body: Json, stored: bytes) -> None:
-    s3 = aws.client("s3")
-    s3.create_bucket(Bucket="bucket-name")
-    put = output(run("aws-sdk:s3:putObject", {"Bucket": "bucket-name", "Key": "k", "Body": body}))
-
-    got = s3.get_object(Bucket="bucket-name", Key="k")
-    assert got["Body"].read() == stored
-    assert got["ContentType"] == "text/plain; charset=UTF-8"
-    assert put["ETag"] == got["ETag"]
-
-
-def test_an_object_comes_back_as_text_with_awss_fields(run: Any, aws: AwsAccess) -> None:
-    s3 = aws.client("s3")
-    s3.create_bucket(Bucket="bucket-name")
-    s3.put_object(Bucket="bucket-name", Key="k", Body=b"binary data")
-    got = output(run("aws-sdk:s3:getObject", {"Bucket": "bucket-name", "Key": "k"}))
-
-    assert {name: got[name] for name in ("Body", "ContentLength", "ETag", "Metadata", "AcceptRanges")} == {
-        "Body": "binary data",
-        "ContentLength": 11,
-        "ETag": '"e1a49b59e0c42e4fd3735ad644f25d57"',
-        "Metadata": {},
-        "AcceptRanges": "bytes",
-    }
-    assert dt.datetime.fromisoformat(got["LastModified"]).tzinfo == dt.UTC
-    assert "ResponseMetadata" not in got
-
-
-def test_bytes_that_are_no_text_come_back_in_base64(run: Any, aws: AwsAccess) -> None:
-    s3 = aws.client("s3")
-    s3.create_bucket(Bucket="bucket-name")
-    s3.put_object(Bucket="bucket-name", Key="k", Body=b"\xff\x00")
-
-    assert output(run("aws-sdk:s3:getObject", {"Bucket": "bucket-name", "Key": "k"}))["Body"] == "/wA="
-
-
-def test_an_object_over_the_limit_is_an_error_and_is_not_read_whole(run: Any, aws: AwsAccess) -> None:
-    s3 = aws.client("s3")
-    s3.create_bucket(Bucket="bucket-name")
-    s3.put_object(Bucket="bucket-name", Key="k", Body=b"x" * (PAYLOAD_LIMIT_BYTES + 1))
-    failed = run("aws-sdk:s3:getObject", {"Bucket": "bucket-name", "Key": "k"})
-
-    assert (failed.error, failed.cause) == (
-        "States.DataLimitExceeded",
-        size_exceeded("aws-sdk:s3"),
-    )
-
-
-def test_a_listing_has_lists_of_objects(run: Any, aws: AwsAccess) -> None:
-    s3 = aws.client("s3")
-    s3.create_bucket(Bucket="bucket-name")
-    for key in ("a", "b"):
-        s3.put_object(Bucket="bucket-name", Key=key, Body=b"")
-    listed = output(run("aws-sdk:s3:listObjectsV2", {"Bucket": "bucket-name", "MaxKeys": 10}))
-
-    assert [entry["Key"] for entry in listed["Contents"]] == ["a", "b"]
-    assert listed["KeyCount"] == 2
-
-
-# ------------------------------------------------------------------------------- aws-sdk, other services
-
-
-def test_ec2_answers_with_awss_casing(run: Any, aws: AwsAccess) -> None:
-    volume = aws.client("ec2").create_volume(AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
-    parameters = {"VolumeIds": [volume], "Filters": [{"Name": "size", "Values": ["1"]}]}
-    found = output(run("aws-sdk:ec2:describeVolumes", parameters))["Volumes"]
-
-    assert [(each["VolumeId"], each["Size"], each["State"]) for each in found] == [(volume, 1, "available")]
-    assert found[0]["CreateTime"].endswith("Z")
-
-
-def test_members_in_small_letters_are_given_and_shown_in_pascal_case(run: Any) -> None:
-    definition = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Succeed"}}})
-    role = "arn:aws:iam::123456789012:role/r"
-    parameters = {"Name": "machine", "Definition": definition, "RoleArn": role}
-    made = output(run("aws-sdk:sfn:createStateMachine", parameters))
-    shown = output(run("aws-sdk:sfn:describeStateMachine", {"StateMachineArn": made["StateMachineArn"]}))
-
-    assert (shown["Name"], shown["Definition"], shown["Status"]) == ("machine", definition, "ACTIVE")
-
-
-def test_a_client_token_is_the_same_when_a_task_is_handed_out_again(run: Any, aws: AwsAccess) -> None:
-    sent: list[str] = []
-    client = aws.client("ec2", profile=patience(None))
-    client.meta.events.register(
-        "before-parameter-build.ec2.RunInstances", lambda params, **_: sent.append(params["ClientToken"])
-    )
-    parameters = {"ImageId": "ami-12c6146b", "MinCount": 1, "MaxCount": 1}
-    for key in ("first", "first", "second"):
-        run("aws-sdk:ec2:runInstances", parameters, idempotency_key=key)
-
-    assert sent[0] == sent[1] != sent[2]
-
-
-@pytest.mark.parametrize(
-    ("resource", "parameters", "error", "cause"),
-    [
-        (
-            "aws-sdk:s3:getObject",
-            {"Bucket": "bucket-name", "Key": "no_such_key.json"},
-            "S3.NoSuchKeyException",
-            "The specified key does not exist. (Service: S3, Status Code: 404, Request ID: ",
-        ),
-        (
-            "aws-sdk:s3:listObjectsV2",
-            {"Bucket": "no-such-bucket"},
-            "S3.NoSuchBucketException",
-            "The specified bucket does not exist (Service: S3, Status Code: 404, Request ID: ",
-        ),
-        (
-            "aws-sdk:s3:headObject",
-            {"Bucket": "bucket-name", "Key": "no_such_key.json"},
-            "S3.NoSuchKeyException",
-            "Not Found (Service: S3, Status Code: 404, Request ID: ",
-        ),
-        (
-            "aws-sdk:ec2:deleteSnapshot",
-            {"SnapshotId": "snap-12345678"},
-            "Ec2.Ec2Exception",
-            "InvalidSnapshot.NotFound (Service: Ec2, Status Code: 400, Request ID: ",
-        ),
-        (
-            "aws-sdk:dynamodb:putItem",
-            {"TableName": "no_such_table", "Item": {"id": {"S": "1"}}},
-            "DynamoDb.ResourceNotFoundException",
-            "Requested resource not found (Service: DynamoDb, Status Code: 400, Request ID: ",
-        ),
-        (
-            "aws-sdk:dynamodb:putItem",
-            {"TableName": "no_such_table", "Item": None},
-            "DynamoDb.DynamoDbException",
-            "1 validation error detected: Value null at 'item' failed to satisfy constraint: Member must not",
-        ),
-        (
-            "aws-sdk:s3:getObject",
-            {"Bucket": "bucket-name", "Key": 1},
-            "States.Runtime",
-            """The Parameters '{"Bucket":"bucket-name","Key":1}' could not be used to start the Task: [""",
-        ),
-        (
-            "aws-sdk:s3:getObject",
-            {"Bucket": "bucket-name", "Key": ""},
-            "S3.S3Exception",
-            "Invalid length for parameter Key, value: 0, valid min length: 1 (Service: S3, Status Code: 400",
-        ),
-        (
-            "aws-sdk:s3:getObjekt",
-            {},
-            "States.Runtime",
-            "arn:aws:states:::aws-sdk:s3:getObjekt: the service s3 has no action 'getObjekt'",
-        ),
-    ],
-)
-def test_errors_have_awss_names_and_causes(
-    run: Any, aws: AwsAccess, resource: str, parameters: Json, error: str, cause: str
-) -> None:
-    aws.client("s3").create_bucket(Bucket="bucket-name")
-    failed = run(resource, parameters)
-
-    assert failed.error == error
-    assert failed.cause.startswith(cause)
-
-
-# ------------------------------------------------------------------------------------------ SNS and SQS
-
-
-@pytest.fixture
-def queue(aws: AwsAccess) -> str:
-    url: str = aws.client("sqs").create_queue(QueueName="queue")["QueueUrl"]
-    return url
-
-
-def received(aws: AwsAccess, queue: str) -> list[dict[str, Any]]:
-    found = aws.client("sqs").receive_message(
-        QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
-    )
-    messages: list[dict[str, Any]] = found.get("Messages", [])
-    return messages
-
-
-@pytest.mark.parametrize(
-    ("body", "arrives"),
-    [("test_message_body", "test_message_body"), ({"a": [1, "ü"]}, '{"a":[1,"ü"]}'), (True, "true")],
-)
-def test_a_message_arrives_in_the_queue(
-    run: Any, aws: AwsAccess, queue: str, body: Json, arrives: str
-) -> None:
-    result = output(run("sqs:sendMessage", {"QueueUrl": queue, "MessageBody": body}))
-
-    [message] = received(aws, queue)
-    assert message["Body"] == arrives
-    assert result["MessageId"] == message["MessageId"]
-    assert result["MD5OfMessageBody"] == message["MD5OfBody"]
-    assert set(result) == {"MD5OfMessageBody", "MessageId", "SdkHttpMetadata", "SdkResponseMetadata"}
-    assert result["SdkHttpMetadata"]["HttpStatusCode"] == 200
-    headers = result["SdkHttpMetadata"]["HttpHeaders"]
-    assert result["SdkHttpMetadata"]["AllHttpHeaders"]["Content-Type"] == [headers["Content-Type"]]
-
-
-@pytest.mark.parametrize(
-    ("message", "arrives"),
-    [("HelloWorld", "HelloWorld"), ({"Message": "Hi"}, '{"Message":"Hi"}'), ({}, "{}")],
-)
-def test_a_published_message_reaches_a_queue_that_listens(
-    run: Any, aws: AwsAccess, queue: str, message: Json, arrives: str
-) -> None:
-    sns = aws.client("sns")
-    topic = sns.create_topic(Name="topic")["TopicArn"]
-    arn = aws.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
-    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn["Attributes"]["QueueArn"])
-    attributes = {"my_attribute": {"DataType": "String", "StringValue": "Hello"}}
-    result = output(
-        run("sns:publish", {"TopicArn": topic, "Message": message, "MessageAttributes": attributes})
-    )
-
-    [arrived] = received(aws, queue)
-    note = json.loads(arrived["Body"])
-    assert note["Message"] == arrives
-    assert note["MessageAttributes"] == {"my_attribute": {"Type": "String", "Value": "Hello"}}
-    assert result["MessageId"] == note["MessageId"]
-    assert set(result) == {"MessageId", "SdkHttpMetadata", "SdkResponseMetadata"}
-
-
-@pytest.mark.parametrize(
-    ("resource", "parameters", "error", "cause"),
-    [
-        (
-            "sns:publish",
-            {"TopicArn": "arn:aws:sns:us-east-1:123456789012:gone", "Message": "m"},
-            "SNS.NotFoundException",
-            "Topic does not exist (Service: AmazonSNS; Status Code: 404; Error Code: NotFound; ",
-        ),
-        (
-            "sqs:sendMessage",
-            {"QueueUrl": "QUEUE", "MessageBody": None},
-            "SQS.AmazonSQSException",
-            "The request must contain the parameter MessageBody. (Service: AmazonSQS; Status Code: 400; Err",
-        ),
-        (
-            "sqs:sendMessage",
-            {"QueueUrl": "QUEUE-gone", "MessageBody": "m"},
-            "SQS.QueueDoesNotExistException",
-            "The specified queue does not exist",
-        ),
-        (
-            "sqs:sendMessage",
-            {"QueueUrl": "QUEUE", "MessageBody": "m", "Delay": 1},
-            "States.Runtime",
-            "The Parameters '",
-        ),
-    ],
-)
-def test_optimised_integrations_fail_in_the_words_of_the_older_sdk(
-    run: Any, queue: str, resource: str, parameters: dict[str, Any], error: str, cause: str
-) -> None:
-    if "QueueUrl" in parameters:
-        parameters = {**parameters, "QueueUrl": parameters["QueueUrl"].replace("QUEUE", queue)}
-    failed = run(resource, parameters)
-
-    assert failed.error == error
-    assert failed.cause.startswith(cause)
 
 
 # ------------------------------------------------------------------------------------------- the invoker
