@@ -246,6 +246,9 @@ class Door:
     ) -> Future[NestedStarted]:
         done: Future[NestedStarted] = Future()
         arn = EXECUTION + name
+        if not self.knows(state_machine_arn):
+            message = f"State Machine Does Not Exist: '{state_machine_arn}'"
+            raise NestedRefused("StateMachineDoesNotExist", message)
         if arn in self.started and origin not in self.origins:
             fault = NestedRefused("ExecutionAlreadyExists", f"Execution Already Exists: '{arn}'")
             done.set_exception(fault)
@@ -368,6 +371,16 @@ def test_a_name_that_is_taken_is_refused_in_awss_words(
     )
 
 
+def test_a_state_machine_that_is_not_where_it_should_be_does_not_exist(
+    nesting: Services, sink: Collector
+) -> None:
+    nesting.start(task := child(given={"StateMachineArn": MACHINE.replace("child", "other")}), sink)
+    failed = sink.failed(task.token)
+
+    assert failed.error == "StepFunctions.StateMachineDoesNotExistException"
+    assert failed.cause.startswith("State Machine Does Not Exist: 'arn:aws:states:us-east-1:123456789012:")
+
+
 def test_stopping_the_task_stops_the_execution(nesting: Services, door: Door, sink: Collector) -> None:
     nesting.start(task := child(SYNC, given={"Name": "n"}), sink)
     assert isinstance(sink.wait(task.token), Pending)
@@ -384,7 +397,9 @@ def test_an_execution_of_aws_is_started_and_awaited_over_the_api(aws: AwsAccess,
     arn = client.create_state_machine(name="far", definition=definition, roleArn=role)["stateMachineArn"]
     services = Services(aws, pace=QUICK)
     services.use_nested(Door())
-    services.start(task := child(SYNC, given={"StateMachineArn": arn, "Name": "n"}), sink)
+    here = "arn:aws:states:us-east-1:999988887777:execution:m:e"
+    given = {"StateMachineArn": arn, "Name": "n"}
+    services.start(task := child(SYNC, given=given, execution_arn=here), sink)
     assert isinstance(sink.wait(task.token), Pending)
     running = client.list_executions(stateMachineArn=arn)["executions"]
     client.stop_execution(executionArn=running[0]["executionArn"])
