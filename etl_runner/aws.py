@@ -113,6 +113,8 @@ class AwsAccess:
             max_pool_connections=POOL_CONNECTIONS,
             # A stand-in for S3 has no DNS name per bucket.
             s3={"addressing_style": "path" if endpoint else "auto"},
+            # Nor one for sync-states, or any other name in front of the service's own.
+            inject_host_prefix=endpoint is None,
             response_checksum_validation="when_supported" if profile.asks_checksums else "when_required",
         )
         session = boto3.session.Session(

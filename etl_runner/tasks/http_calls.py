@@ -69,7 +69,7 @@ def send(
             return HttpAnswer(
                 status=answer.status_code,
                 reason=answer.reason_phrase,
-                headers=_headers(answer.headers.multi_items()),
+                headers=_headers(answer.headers.raw),
                 body=_body(_read(answer, task), answer.headers.get("content-type", "")),
             )
     except (httpx.HTTPError, httpx.InvalidURL) as fault:
@@ -108,10 +108,10 @@ def text(value: Json) -> str:
     return value if isinstance(value, str) else dumps(value).decode()
 
 
-def _headers(items: list[tuple[str, str]]) -> dict[str, list[str]]:
+def _headers(items: list[tuple[bytes, bytes]]) -> dict[str, list[str]]:
     made: dict[str, list[str]] = {}
     for name, value in items:
-        made.setdefault(name, []).append(value)
+        made.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
     return made
 
 

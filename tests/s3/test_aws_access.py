@@ -5,9 +5,11 @@ import pickle
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from etl_runner import s3
 from etl_runner.aws import AwsAccess
@@ -128,3 +130,17 @@ def test_the_embedded_aws_answers_for_every_service_it_stands_in_for() -> None:
         assert [each["Name"] for each in access.client("s3").list_buckets()["Buckets"]] == ["some-bucket"]
         for service in ("sqs", "s3"):
             access.client(service).close()
+
+
+def test_a_stand_in_is_reached_under_its_own_name_whatever_stands_before_awss() -> None:
+    access = AwsAccess(
+        endpoint_url="http://127.0.0.1:1", region="us-east-1", access_key_id="a", secret_access_key="b"
+    )
+    client = access.client("stepfunctions")
+    sent: list[str] = []
+    client.meta.events.register("before-send.*.*", lambda request, **_: sent.append(request.url))
+    with suppress(EndpointConnectionError):
+        client.start_sync_execution(stateMachineArn="arn:aws:states:us-east-1:1:stateMachine:m")
+    access.close()
+
+    assert {url.rstrip("/") for url in sent} == {"http://127.0.0.1:1"}

@@ -244,6 +244,7 @@ def test_a_stage_of_an_api_is_called(run: Any, api: Any) -> None:
     told = run("apigateway:invoke", {**parameters, "QueryParameters": {"q": ["1"]}})
 
     assert told["StatusCode"] == 200
+    assert told["Headers"]["Content-Type"] == ["application/json"]
     assert (api.asked[-1]["path"], api.asked[-1]["query"]) == ("/prod/pets", [("q", "1")])
     assert "authorization" not in api.asked[-1]["headers"]
 

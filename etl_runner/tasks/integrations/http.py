@@ -43,6 +43,7 @@ class Http(Optimised):
             authorise(request, connection, call)
         answer = send(request, self.name, timeout_s=call.remaining_s)
         shown = answer.as_json()
+        shown["Headers"] = {name.lower(): values for name, values in answer.headers.items()}
         if answer.status not in _SUCCESS:
             raise StatesError(f"States.Http.StatusCode.{answer.status}", dumps_text(shown)[:CAUSE_LIMIT])
         check_size(shown, self.name)
