@@ -1,12 +1,13 @@
 """What a map run needs to know of its Map state, and how a child's input comes from it.
 
 A plan is made when the state is entered. It is JSON, kept in MapRunStarted:
-`{"input", "context", "items" | "reader": {"resource", "parameters", "config"}, "concurrency", "batch":
-{"items", "bytes", "input"}, "tolerated": {"percentage", "count"}, "writer": {"resource", "parameters",
-"config"}, "label", "type", "variables", "at_ms"}`. Absent keys mean the field is absent; a writer without
-Resource has "" there.
-`type` is ExecutionType, which changes nothing yet: EXPRESS children are as durable as STANDARD ones.
-`variables` are those that ItemSelector reads, and `at_ms` is the time that its $now() gives.
+`{"input", "context", "items" | "reader": {"resource", "parameters", "config", "refusal"}, "concurrency",
+"batch": {"items", "bytes", "input"}, "tolerated": {"percentage", "count"}, "writer": {"resource",
+"parameters", "config"}, "label", "type", "variables", "at_ms"}`. Absent keys mean the field is absent; a
+writer without Resource has "" there. "concurrency" and "tolerated" are what the map run begins with.
+`type` is ExecutionType: EXPRESS children are as durable as STANDARD ones. `refusal` is why the map run fails
+before it reads anything. `variables` are those that ItemSelector reads, and `at_ms` is the time that its
+$now() gives.
 """
 
 import hashlib
