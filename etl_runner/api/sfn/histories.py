@@ -104,7 +104,8 @@ class Histories:
         for at_ms, facts in self._reads.pages_from(execution_id, kept.seq):
             for fact in facts:
                 for event in kept.projector.take(fact, at_ms):
-                    text = dumps({**event, "timestamp": event["timestamp"] / 1000})
+                    event["timestamp"] /= 1000  # answers have seconds
+                    text = dumps(event)
                     kept.events.append(text)
                     kept.size_bytes += len(text)
             kept.seq += len(facts)
