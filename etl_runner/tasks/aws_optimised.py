@@ -22,6 +22,7 @@ from etl_runner.tasks.aws_shapes import (
     to_parameters,
 )
 from etl_runner.tasks.integration import CALLBACK, PLAIN, PREFIX, SYNC, SYNC2, Jobs, ServiceCall, split_form
+from etl_runner.tasks.stand_ins import set_right
 
 TOKENS: Final = uuid.UUID("2f3a8a4c-6f0e-5a51-9f0a-1c4a1f3de2b7")
 """A namespace of its own for client tokens that are derived from idempotency keys."""
@@ -213,6 +214,7 @@ def send(
         raise known or aws_faults.refused_v1(fault, service, operation) from fault
     except BotoCoreError as fault:
         raise aws_faults.not_reached(service.title, fault) from fault
+    set_right(service.boto3_name, operation.name, parameters, answer)
     return answer
 
 

@@ -136,6 +136,24 @@ def test_an_item_is_put_and_got_with_awss_metadata(run: Any, table: str) -> None
     assert put["SdkHttpMetadata"]["AllHttpHeaders"]["Content-Length"] == ["2"]
 
 
+@pytest.mark.parametrize("form", ["dynamodb", "aws-sdk:dynamodb"])
+def test_a_change_tells_what_was_asked_for_and_no_more(run: Any, table: str, form: str) -> None:
+    change = {
+        "TableName": table,
+        "Key": {"id": {"S": "id1"}},
+        "UpdateExpression": "set a = :a",
+        "ExpressionAttributeValues": {":a": {"N": "1"}},
+    }
+    quiet = output(run(f"{form}:updateItem", change))
+    told = output(
+        run(f"{form}:updateItem", {**change, "ReturnValues": "ALL_NEW", "ReturnConsumedCapacity": "TOTAL"})
+    )
+
+    assert set(quiet) <= {"SdkHttpMetadata", "SdkResponseMetadata"}
+    assert told["Attributes"] == {"id": {"S": "id1"}, "a": {"N": "1"}}
+    assert told["ConsumedCapacity"]["TableName"] == table
+
+
 @pytest.mark.parametrize(
     ("parameters", "error", "cause"),
     [

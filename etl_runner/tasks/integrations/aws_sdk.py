@@ -13,11 +13,9 @@ from etl_runner.tasks.aws_naming import member, service_title
 from etl_runner.tasks.aws_optimised import client_token
 from etl_runner.tasks.aws_shapes import members_by_name, missing_members, to_json, to_parameters
 from etl_runner.tasks.integration import CALLBACK, PREFIX, Integration, Jobs, ServiceCall, split_form
+from etl_runner.tasks.stand_ins import set_right
 
 _RESOURCE: Final = re.compile(r"(?P<service>[a-zA-Z0-9-]+):(?P<action>[a-zA-Z0-9]+)")
-
-_ENCRYPTED: Final = frozenset({"GetObject", "HeadObject", "PutObject", "CopyObject"})
-"""S3 encrypts every object since 2023 and says so; stand-ins for it do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +100,7 @@ class AwsSdk:
         title = service_title(str(model.service_id))
         try:
             answer = call.send(target.boto3_name, xform_name(target.name), parameters)
-            if target.name in _ENCRYPTED and target.boto3_name == "s3":
-                answer.setdefault("ServerSideEncryption", "AES256")
+            set_right(target.boto3_name, target.name, parameters, answer)
             return to_json(operation.output_shape, answer, f"aws-sdk:{target.service}")
         except ParamValidationError as fault:
             raise aws_faults.invalid(fault, model) from fault
