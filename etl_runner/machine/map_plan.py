@@ -143,17 +143,13 @@ def _number(
     if isinstance(found, bool) or not isinstance(found, accepted):
         raise NumberError(RUNTIME, not_a_number(given, field, found))
     if not least <= found <= most:
-        raise NumberError(RUNTIME, _out_of_bounds(field, least, most))
+        raise NumberError(RUNTIME, _out_of_bounds(field, found, least, most))
     return found
 
 
-def _out_of_bounds(field: str, least: float, most: float) -> str:
-    name = field.removesuffix("Path")
-    if field == _MAX_ITEMS:
-        return f"field {name} must be positive"
-    if most == float("inf"):
-        return f"{name} must be positive." if least else f"{name} cannot be negative."
-    return f"{name} must be between {least} and {most}."
+def _out_of_bounds(field: str, found: float, least: float, most: float) -> str:
+    wanted = f"at least {least}" if most == float("inf") else f"between {least} and {most}"
+    return f"The {field} field gave {found}, and {field.removesuffix('Path')} has to be {wanted}."
 
 
 def jsonata_number(
