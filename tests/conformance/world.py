@@ -64,7 +64,7 @@ class World:
 def world(folder: Path, recordings: Iterable[Recording]) -> Iterator[World]:
     """Start both servers; end them, by their own number, at the end."""
     names = functions_of(recordings)
-    own, aws = _free_ports(2)
+    own, aws = free_ports(2)
     url, aws_url = f"http://127.0.0.1:{own}", f"http://127.0.0.1:{aws}"
     _install(folder, names, aws_url, url)
     moto = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(aws)]
@@ -74,11 +74,11 @@ def world(folder: Path, recordings: Iterable[Recording]) -> Iterator[World]:
         key: value for key, value in os.environ.items() if not key.startswith(("ETL_RUNNER_", "AWS_"))
     } | keys
     with (
-        _running(moto, folder / "moto.log", folder, environment | {"MOTO_ACCOUNT_ID": ACCOUNT}),
-        _running(serve, folder / "service.log", folder, environment) as service,
+        running(moto, folder / "moto.log", folder, environment | {"MOTO_ACCOUNT_ID": ACCOUNT}),
+        running(serve, folder / "service.log", folder, environment) as service,
     ):
-        _wait_for(f"{aws_url}/moto-api/", None, folder / "moto.log")
-        _wait_for(f"{url}/healthz", service, folder / "service.log")
+        wait_for(f"{aws_url}/moto-api/", None, folder / "moto.log")
+        wait_for(f"{url}/healthz", service, folder / "service.log")
         yield World(url=url, aws_url=aws_url, functions=names)
 
 
@@ -149,7 +149,8 @@ def _body(behaviour: str) -> str:
     return "\n".join(lines)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on, all different."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [int(each.getsockname()[1]) for each in sockets]
     for each in sockets:
@@ -158,9 +159,10 @@ def _free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def _running(
+def running(
     command: list[str], log: Path, folder: Path, environment: dict[str, str]
 ) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server, its output in a log, and end it by its own number."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
@@ -176,7 +178,8 @@ def _running(
                 process.wait()
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes] | None, log: Path) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes] | None, log: Path) -> None:
+    """Wait until a server answers; RuntimeError with the end of its log when it does not, or has ended."""
     limit = time.monotonic() + READY_S
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while True:
