@@ -12,6 +12,7 @@ from etl_runner.asl.advice_data import lost_reads, too_large
 from etl_runner.asl.advice_errors import never_matching
 from etl_runner.asl.advice_times import late_retries
 from etl_runner.asl.advising import Odd, language_of
+from etl_runner.asl.bounds import Bounds
 from etl_runner.asl.document import Node, Source
 from etl_runner.asl.draft import ScopeDraft, StateDraft
 from etl_runner.asl.jsonata import is_jsonata
@@ -27,21 +28,21 @@ _VALUES: Final = ("Result", "Parameters", "ResultSelector", "ItemSelector", "Ass
 _LIMITS: Final = ("TimeoutSeconds", "TimeoutSecondsPath", "HeartbeatSeconds", "HeartbeatSecondsPath")
 
 
-def advise(source: Source, scopes: list[ScopeDraft]) -> Iterator[Fault]:
+def advise(source: Source, scopes: list[ScopeDraft], bounds: Bounds) -> Iterator[Fault]:
     """Give the warnings for what could be read of a definition."""
-    for odd in _all(scopes):
+    for odd in _all(scopes, bounds):
         node = odd.node
         at = node.key_at if odd.at_key else node.at
         yield source.fault(at, odd.code, odd.what, odd.remedy, path=node.path, severity="warning")
 
 
-def _all(scopes: list[ScopeDraft]) -> Iterator[Odd]:
+def _all(scopes: list[ScopeDraft], bounds: Bounds) -> Iterator[Odd]:
     yield from _unreachable(scopes)
     yield from _waiting_for_ever(scopes)
     yield from never_matching(scopes)
     yield from late_retries(scopes)
     yield from lost_reads(scopes)
-    yield from too_large(scopes)
+    yield from too_large(scopes, bounds.payload_bytes)
     yield from _unassigned(scopes)
     yield from _other_language(scopes)
     if scopes:

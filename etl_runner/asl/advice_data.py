@@ -22,7 +22,7 @@ from etl_runner.asl.model import (
     WorkState,
 )
 from etl_runner.asl.validate import is_distributed, value_of
-from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json, dumps
+from etl_runner.jsontypes import Json, dumps
 
 _SDK: Final = frozenset({"SdkHttpMetadata", "SdkResponseMetadata"})
 _RESULTS: Final[Mapping[str, frozenset[str]]] = {
@@ -208,21 +208,21 @@ def _selectors(part: object) -> Iterator[Selector]:
 _GET_OBJECT: Final = ":states:::aws-sdk:s3:getObject"
 
 
-def too_large(scopes: list[ScopeDraft]) -> Iterator[Odd]:
-    """Give what is over the limit of a payload: literals, branches of literals, objects of S3."""
+def too_large(scopes: list[ScopeDraft], most: float) -> Iterator[Odd]:
+    """Give what is over the limit of a payload, `most` bytes: literals, branches of them, objects of S3."""
     for scope in scopes:
         for draft in scope.states.values():
-            yield from _literal(draft)
-            yield from _branches(draft)
-            yield from _objects(draft)
+            yield from _literal(draft, most)
+            yield from _branches(draft, most)
+            yield from _objects(draft, most)
 
 
-def _literal(draft: StateDraft) -> Iterator[Odd]:
+def _literal(draft: StateDraft, most: float) -> Iterator[Odd]:
     for key in ("Result", "Parameters", "Arguments", "Output"):
         node = draft.node.get(key)
         size = _constant_bytes(draft.state, node) if node is not None else 0
-        if node is not None and size > PAYLOAD_LIMIT_BYTES:
-            yield _over(node, f"{key} of the state {draft.name!r} has {size:,} bytes")
+        if node is not None and size > most:
+            yield _over(node, f"{key} of the state {draft.name!r} has {size:,} bytes", most)
 
 
 def _constant_bytes(state: State | None, node: Node) -> int:
@@ -238,17 +238,17 @@ def _constant_bytes(state: State | None, node: Node) -> int:
     return len(dumps(node.value)) if constant else 0
 
 
-def _over(node: Node, what: str) -> Odd:
+def _over(node: Node, what: str, most: float) -> Odd:
     return Odd(
         node,
         "payload-too-large",
-        f"{what}, and {PAYLOAD_LIMIT_BYTES:,} are allowed",
+        f"{what}, and {most:,} are allowed",
         "put it into an object of S3 and pass on its bucket and key",
         at_key=True,
     )
 
 
-def _branches(draft: StateDraft) -> Iterator[Odd]:
+def _branches(draft: StateDraft, most: float) -> Iterator[Odd]:
     """Give a Parallel state whose branches end with literals that are too large together."""
     state = draft.state
     if not isinstance(state, ParallelState) or not _keeps_result(state):
@@ -258,9 +258,9 @@ def _branches(draft: StateDraft) -> Iterator[Odd]:
         ends = [inner for inner in scope.states.values() if inner.terminal]
         results = [_end_bytes(inner) for inner in ends]
         size += min(results, default=0)
-    if size > PAYLOAD_LIMIT_BYTES:
+    if size > most:
         node = draft.node.get("Branches") or draft.node
-        yield _over(node, f"the branches of the state {draft.name!r} give {size:,} bytes together")
+        yield _over(node, f"the branches of the state {draft.name!r} give {size:,} bytes together", most)
 
 
 def _end_bytes(draft: StateDraft) -> int:
@@ -273,7 +273,7 @@ def _end_bytes(draft: StateDraft) -> int:
     return len(dumps(state.result[0])) if whole and untouched else 0
 
 
-def _objects(draft: StateDraft) -> Iterator[Odd]:
+def _objects(draft: StateDraft, most: float) -> Iterator[Odd]:
     """Give an inline Map that puts whole objects of S3, of any size, together into one result."""
     state = draft.state
     if not isinstance(state, MapState) or is_distributed(draft.node) or not _keeps_result(state):
@@ -289,7 +289,7 @@ def _objects(draft: StateDraft) -> Iterator[Odd]:
                 inner.node,
                 "payload-may-be-too-large",
                 f"the Map state {draft.name!r} puts the whole objects of S3 that {inner.name!r} reads into "
-                f"one result, and {PAYLOAD_LIMIT_BYTES:,} bytes are allowed",
+                f"one result, and {most:,} bytes are allowed",
                 "pass on their buckets and keys, or make it a Distributed Map with a ResultWriter",
                 at_key=True,
             )

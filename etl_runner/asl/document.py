@@ -15,9 +15,6 @@ from etl_runner.asl.model import Place
 from etl_runner.errors import Fault
 from etl_runner.jsontypes import Json
 
-LIMIT_BYTES: Final = 1_048_576
-"""The most that a definition may have, in UTF-8 bytes (Step Functions service quotas)."""
-
 MAX_DEPTH: Final = 100
 """How deep objects and arrays may nest. Far above any real definition, far below Python's own stack."""
 

@@ -3,7 +3,8 @@
 import hashlib
 
 from etl_runner.asl.advice import advise
-from etl_runner.asl.document import LIMIT_BYTES, Document, Source
+from etl_runner.asl.bounds import AWS, Bounds
+from etl_runner.asl.document import Document, Source
 from etl_runner.asl.draft import Report, ScopeDraft
 from etl_runner.asl.json_text import read_json
 from etl_runner.asl.model import MapState, Place, QueryLanguage, Scope, StateMachine, TaskState
@@ -16,27 +17,31 @@ from etl_runner.asl.yaml_text import read_yaml
 from etl_runner.errors import DefinitionError, Fault
 
 
-def parse_definition(text: str, *, file: str = "", yaml: bool = False, express: bool = False) -> StateMachine:
+def parse_definition(
+    text: str, *, file: str = "", yaml: bool = False, express: bool = False, bounds: Bounds = AWS
+) -> StateMachine:
     """Read, check and compile a definition. Everything is compiled here, nothing when it runs.
 
     `file` only serves the faults. `express`: it is to be a state machine of type EXPRESS, which can do less.
     Raises DefinitionError with all faults, in the order of the text.
     """
     source = Source(text, file)
-    machine, _, faults = _read(source, yaml=yaml, express=express)
+    machine, _, faults = _read(source, yaml=yaml, express=express, bounds=bounds)
     if machine is None:
         raise DefinitionError(_in_order(faults))
     return machine
 
 
-def lint(text: str, *, file: str = "", yaml: bool = False, express: bool = False) -> list[Fault]:
+def lint(
+    text: str, *, file: str = "", yaml: bool = False, express: bool = False, bounds: Bounds = AWS
+) -> list[Fault]:
     """Give all faults of a definition in the order of the text: errors, and warnings about what is odd.
 
     A text that cannot be read as far as its states gets no warnings.
     """
     source = Source(text, file)
-    _, scopes, faults = _read(source, yaml=yaml, express=express)
-    return _in_order([*faults, *advise(source, scopes)])
+    _, scopes, faults = _read(source, yaml=yaml, express=express, bounds=bounds)
+    return _in_order([*faults, *advise(source, scopes, bounds)])
 
 
 def resources(machine: StateMachine) -> list[tuple[str, int, str, Place]]:
@@ -59,36 +64,36 @@ def resources(machine: StateMachine) -> list[tuple[str, int, str, Place]]:
 
 
 def _read(
-    source: Source, *, yaml: bool, express: bool
+    source: Source, *, yaml: bool, express: bool, bounds: Bounds
 ) -> tuple[StateMachine | None, list[ScopeDraft], list[Fault]]:
     """Give the machine (None unless it is without fault), the drafts of its scopes, and the faults."""
-    refused = _refuse_text(source)
+    refused = _refuse_text(source, bounds)
     if refused is not None:
         return None, [], [refused]
     document = read_yaml(source) if yaml else read_json(source)
     if document.root is None:
         return None, [], list(document.faults)
-    return _read_document(document, express=express)
+    return _read_document(document, express=express, bounds=bounds)
 
 
-def _refuse_text(source: Source) -> Fault | None:
+def _refuse_text(source: Source, bounds: Bounds) -> Fault | None:
     try:
         size = len(source.text.encode())
     except UnicodeEncodeError as error:
         what = "the text has half of a surrogate pair here, which no file can hold"
         return source.fault(error.start, "invalid-text", what, "remove that character")
-    if size > LIMIT_BYTES:
-        what = f"the definition has {size:,} bytes, and {LIMIT_BYTES:,} are allowed"
+    if size > bounds.definition_bytes:
+        what = f"the definition has {size:,} bytes, and {bounds.definition_bytes:,} are allowed"
         return source.fault(0, "definition-too-large", what, "move parts to state machines of their own")
     return None
 
 
 def _read_document(
-    document: Document, *, express: bool
+    document: Document, *, express: bool, bounds: Bounds
 ) -> tuple[StateMachine | None, list[ScopeDraft], list[Fault]]:
     assert document.root is not None
     report = Report(document.source, document.faults)
-    reader = StatesReader(report, express=express)
+    reader = StatesReader(report, express=express, bounds=bounds)
     values = reader.machine(document.root)
     check_names(reader.scopes, report)
     check_labels(reader.scopes, report)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from etl_runner.asl.bounds import AWS, Bounds
 from etl_runner.asl.choice import compile_rule
 from etl_runner.asl.document import Node, kind_of
 from etl_runner.asl.draft import Link, Report, ScopeDraft, StateDraft
@@ -48,9 +49,10 @@ class _Around:
 class StatesReader:
     """Reads scopes and all that is in them; the drafts are in `scopes`, by scope number."""
 
-    def __init__(self, report: Report, *, express: bool = False) -> None:
+    def __init__(self, report: Report, *, express: bool = False, bounds: Bounds = AWS) -> None:
         self.report = report
         self._express = express
+        self._bounds = bounds
         self.scopes: list[ScopeDraft] = []
         self._structures: Mapping[Kind, Callable[[Node, Field, _Around], Any]] = {
             Kind.STATE_NAME: self._state_name,
@@ -139,6 +141,8 @@ class StatesReader:
                 return read_expression(*self._place(node, around))
             if is_half_open(node.value):
                 return refuse_half_open(node, around.subject, self.report)
+        if field.payload:
+            field = replace(field, high=self._bounds.payload_bytes)
         return read_value(node, field, around.subject, self.report)
 
     def _place(self, node: Node, around: _Around) -> tuple[Node, Node, str, Report]:

@@ -13,7 +13,6 @@ from enum import Enum, auto
 from typing import Final
 
 from etl_runner.asl.model import QueryLanguage
-from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES
 
 MAX_SECONDS: Final = 99_999_999
 """The longest timeout, wait or retry interval, in seconds, and the most retries; about 3.17 years."""
@@ -71,7 +70,8 @@ class Kind(Enum):
 class Field:
     """One field: `attr` is its name in the model (empty: it has none of its own).
 
-    `language` None means both. `jsonata`: a JSONata state may give it as an expression.
+    `language` None means both. `jsonata`: a JSONata state may give it as an expression. `payload`: it counts
+    bytes of a payload, so that the most is what those may have (bounds.py) instead of `high`.
     """
 
     kind: Kind
@@ -83,6 +83,7 @@ class Field:
     values: tuple[str, ...] = ()
     language: QueryLanguage | None = None
     jsonata: bool = False
+    payload: bool = False
     part: str = ""
 
 
@@ -112,6 +113,8 @@ def _integer(attr: str, low: int, high: float = MAX_SECONDS, *, jsonata: bool = 
 def _one_of(attr: str, *values: str, required: bool = False) -> Field:
     return Field(kind=Kind.ONE_OF, attr=attr, values=values, required=required)
 
+
+_PAYLOAD_BYTES: Final = Field(kind=Kind.INTEGER, attr="max_input_bytes", low=1, jsonata=True, payload=True)
 
 _EVERY_STATE: Final[Mapping[str, Field]] = {
     "Type": _one_of("", *STATE_TYPES, required=True),
@@ -264,7 +267,7 @@ _READER_CONFIG: Final[Mapping[str, Field]] = {
 _ITEM_BATCHER: Final[Mapping[str, Field]] = {
     "MaxItemsPerBatch": _integer("max_items", 1),
     "MaxItemsPerBatchPath": _place("max_items"),
-    "MaxInputBytesPerBatch": _integer("max_input_bytes", 1, PAYLOAD_LIMIT_BYTES),
+    "MaxInputBytesPerBatch": _PAYLOAD_BYTES,
     "MaxInputBytesPerBatchPath": _place("max_input_bytes"),
     "BatchInput": _template("batch_input", None),
 }

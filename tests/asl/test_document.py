@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from etl_runner.asl.document import LIMIT_BYTES, MAX_DEPTH, Document, Source
+from etl_runner.asl.bounds import DEFINITION_LIMIT_BYTES
+from etl_runner.asl.document import MAX_DEPTH, Document, Source
 from etl_runner.asl.json_text import read_json
 from etl_runner.asl.parse import lint
 from etl_runner.asl.yaml_text import read_yaml
@@ -201,7 +202,7 @@ def test_big_integers_keep_all_their_digits(read: Callable[[str], Document]) -> 
 
 
 def test_a_definition_of_more_than_a_mebibyte_is_refused() -> None:
-    (fault,) = lint(" " * (LIMIT_BYTES + 1))
+    (fault,) = lint(" " * (DEFINITION_LIMIT_BYTES + 1))
 
     assert fault.code == "definition-too-large"
 
