@@ -71,7 +71,8 @@ class FakeLauncher:
         event_matches: Iterable[Row] = (),
         schedule_states: Iterable[Row] = (),
     ) -> "Future[bool]":
-        return self._take(_Item(Unit([], [], [], [], [], [], [*ticks], [*event_matches], [*schedule_states])))
+        rows = Unit(ticks=[*ticks], event_matches=[*event_matches], schedule_states=[*schedule_states])
+        return self._take(_Item(rows))
 
     def commit(self, count: int | None = None) -> None:
         """Commit what has stood in the inbox for longest, together."""
