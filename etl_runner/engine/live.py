@@ -2,12 +2,13 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
 
 from etl_runner.asl import model
+from etl_runner.asl.bounds import UNBOUNDED
 from etl_runner.asl.parse import parse_definition
 from etl_runner.engine.knocks import StartRequest
 from etl_runner.errors import StoreUnavailable
@@ -21,9 +22,6 @@ _log = structlog.get_logger("engine")
 
 KEEP: Final = 5_000
 """How many executions that hold no hand-out may stay in memory; the rest are folded again when needed."""
-
-EXPRESS_SECONDS: Final = 300
-"""An Express execution may take five minutes (Step Functions quotas, "Maximum execution time")."""
 
 _JOBS: Final = (".sync", ".sync:2")
 
@@ -112,23 +110,15 @@ class Definitions:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._parsed: dict[int, model.StateMachine] = {}
-        self._express: dict[int, model.StateMachine] = {}
 
-    def get(self, definition_id: int, *, express: bool = False) -> model.StateMachine:
-        """Give the parsed definition, `express` with the bound on the time that such an execution may take.
-
-        Raises DefinitionError when this release refuses an older text.
-        """
-        found = (self._express if express else self._parsed).get(definition_id)
+    def get(self, definition_id: int) -> model.StateMachine:
+        """Give the parsed definition. Raises DefinitionError when this release refuses an older text."""
+        found = self._parsed.get(definition_id)
         if found is not None:
             return found
-        if express:
-            standard = self.get(definition_id)
-            seconds = min(standard.timeout_seconds or EXPRESS_SECONDS, EXPRESS_SECONDS)
-            found = self._express[definition_id] = replace(standard, timeout_seconds=seconds)
-            return found
         text, yaml = self._store.definition_text(definition_id)
-        found = parse_definition(text, yaml=yaml)
+        # It was held to the bounds when it was taken, which may have been wider ones than those of now.
+        found = parse_definition(text, yaml=yaml, bounds=UNBOUNDED)
         self.put(definition_id, found)
         return found
 
@@ -137,7 +127,6 @@ class Definitions:
         if len(self._parsed) >= MOST_PARSED:
             # Whoever runs one has it in hand; the others are parsed again when they are asked for.
             self._parsed.clear()
-            self._express.clear()
         self._parsed[definition_id] = parsed
 
 

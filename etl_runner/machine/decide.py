@@ -44,8 +44,7 @@ def start(
 ) -> tuple[Machine, list[f.Fact]]:
     """Begin an execution. Gives its machine and its first facts."""
     seconds = definition.timeout_seconds if stimulus.scope == ROOT else None
-    if stimulus.express:
-        seconds = min(seconds or limits.express_seconds, limits.express_seconds)
+    seconds = limits.execution_seconds(seconds, express=stimulus.express)
     first = f.ExecutionStarted(
         execution_arn=stimulus.execution_arn,
         name=stimulus.name,
@@ -59,6 +58,7 @@ def start(
         input_text=stimulus.input_text,
         state_machine_version_arn=stimulus.state_machine_version_arn,
         state_machine_alias_arn=stimulus.state_machine_alias_arn,
+        express=stimulus.express,
     )
     machine = begin(first, now_ms)
     decision = Decision(definition, machine, now_ms, rng, limits)

@@ -4,6 +4,7 @@ Each fact changes the machine as it is decided, so that the next rule sees what 
 """
 
 import random
+import sys
 from collections import deque
 from typing import Final
 
@@ -53,7 +54,7 @@ class Decision:
         self.now_ms = now_ms
         self.rng = rng
         self.limits = limits
-        self._near = limits.events - _MARGIN
+        self._near = sys.maxsize if machine.start.express else limits.events - _MARGIN
         self.facts: list[f.Fact] = []
         self.ready: deque[tuple[f.FrameId, str | None]] = deque()
 

@@ -30,6 +30,7 @@ class ExecutionStarted(_Fact, frozen=True, tag=True):
     """The first fact. `scope` is 0, or the processor's scope in a child of a map run.
 
     `input_text` is the input as it was sent, where that is not how we write it: AWS shows the text itself.
+    `express`: it is Express, so that its time is bounded and its events are not.
     """
 
     execution_arn: str
@@ -44,6 +45,7 @@ class ExecutionStarted(_Fact, frozen=True, tag=True):
     input_text: str | None = None
     state_machine_version_arn: str | None = None
     state_machine_alias_arn: str | None = None
+    express: bool = False
 
 
 class FrameOpened(_Fact, frozen=True, tag=True):

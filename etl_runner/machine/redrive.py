@@ -20,7 +20,8 @@ def redrive_refusal(machine: Machine, limits: Limits = AWS) -> str | None:
     """Why an execution cannot be redriven, in AWS's words where they are known; None when it can be."""
     if machine.status in {Status.RUNNING, Status.SUCCEEDED}:
         return f"Execution is {machine.status.value} and cannot be redriven"
-    if machine.events >= limits.events - 1 or any(frame.state is None for frame in _ended(machine)):
+    full = machine.events >= limits.events - 1 and not machine.start.express
+    if full or any(frame.state is None for frame in _ended(machine)):
         return "Execution event history limit exceeded"
     return None
 
@@ -47,6 +48,7 @@ def redrive(decision: Decision) -> None:
         return
     too_large = machine.error == DATA_LIMIT
     seconds = decision.definition.timeout_seconds if machine.start.scope == ROOT else None
+    seconds = decision.limits.execution_seconds(seconds, express=machine.start.express)
     decision.emit(
         f.ExecutionRedriven(
             count=machine.redrives + 1,
