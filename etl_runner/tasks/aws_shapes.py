@@ -62,6 +62,9 @@ def _to_boto(shape: Any, value: Json, name: str, faults: list[str]) -> Any:
         case "blob":
             # Recorded on AWS: s3:putObject with a Body of {"a":1} or false stores that JSON text.
             return value.encode() if isinstance(value, str) else dumps(value)
+        case "string" if isinstance(value, Mapping | list):
+            # AWS takes JSON where an API has a text: sfn:startExecution with an Input of {"a": 1}.
+            return dumps_text(value)
         case _:
             kind = _scalar_fault(shape.type_name, value)
             if not kind:

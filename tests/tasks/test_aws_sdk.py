@@ -6,6 +6,7 @@ import pytest
 
 from etl_runner.aws import AwsAccess
 from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json
+from etl_runner.tasks.contract import Failed
 from etl_runner.tasks.handlers import size_exceeded
 from etl_runner.tasks.integration import (
     patience,
@@ -34,6 +35,26 @@ def test_an_object_is_stored_as_aws_stores_it(run: Any, aws: AwsAccess, body: Js
     assert got["Body"].read() == stored
     assert got["ContentType"] == "text/plain; charset=UTF-8"
     assert put["ETag"] == got["ETag"]
+
+
+@pytest.mark.parametrize(
+    ("body", "sent"), [({"a": [1, "ü"]}, '{"a":[1,"ü"]}'), (["b"], '["b"]'), ("text", "text")]
+)
+def test_json_is_sent_as_its_text_where_a_text_is_asked_for(
+    run: Any, aws: AwsAccess, body: Json, sent: str
+) -> None:
+    sqs = aws.client("sqs")
+    url = sqs.create_queue(QueueName="takes-text")["QueueUrl"]
+    run("aws-sdk:sqs:sendMessage", {"QueueUrl": url, "MessageBody": body})
+
+    assert [each["Body"] for each in sqs.receive_message(QueueUrl=url)["Messages"]] == [sent]
+
+
+def test_a_number_is_no_text(run: Any) -> None:
+    outcome = run("aws-sdk:sqs:sendMessage", {"QueueUrl": "http://queue", "MessageBody": 1})
+
+    assert isinstance(outcome, Failed)
+    assert "[The value for the field 'MessageBody' must be a STRING]" in outcome.cause
 
 
 def test_an_object_comes_back_as_text_with_awss_fields(run: Any, aws: AwsAccess) -> None:
