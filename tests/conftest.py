@@ -19,6 +19,9 @@ from etl_runner.demo.embedded_aws import (
     weed_binary,
 )
 
+# Whoever runs the tests side by side sets it for its workers; programs under test would take it for a terminal's.
+os.environ.pop("COLUMNS", None)
+
 
 @pytest.fixture(scope="session")
 def moto_url() -> Iterator[str]:
