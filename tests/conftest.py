@@ -19,7 +19,7 @@ from etl_runner.demo.embedded_aws import (
     weed_binary,
 )
 
-# Whoever runs the tests side by side sets it for its workers; programs under test would take it for a terminal's.
+# Set for tests that run side by side; programs under test would take it for the width of a terminal.
 os.environ.pop("COLUMNS", None)
 
 

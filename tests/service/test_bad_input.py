@@ -347,7 +347,7 @@ def test_a_store_of_a_newer_release_a_second_daemon_and_a_taken_port_are_refused
 @pytest.mark.parametrize(
     ("host", "token", "says"),
     [
-        ("0.0.0.0", "", "a token is needed: set ETL_RUNNER_API_TOKEN, or listen on 127.0.0.1"),
+        ("0.0.0.0", "", "a token is needed: set ETL_RUNNER_API_TOKEN, or `api.access_keys` for"),
         ("192.0.2.1", "t", "cannot listen on 192.0.2.1 port 0: Cannot assign requested address; give --host"),
     ],
 )
