@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from etl_runner.errors import InvalidInput
 
@@ -102,29 +103,24 @@ class AwsAccess:
 
     def _make_client(self, service: str, region: str | None, profile: ClientProfile) -> Any:
         import boto3  # noqa: PLC0415 -- 110 ms that `--help` need not pay
-        from botocore.config import Config  # noqa: PLC0415
         from botocore.exceptions import NoRegionError, UnknownServiceError  # noqa: PLC0415
 
         endpoint = self.endpoint_of(service)
-        config = Config(
-            retries={"mode": "standard", "total_max_attempts": profile.attempts},
-            connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=profile.read_timeout_s,
-            max_pool_connections=POOL_CONNECTIONS,
-            # A stand-in for S3 has no DNS name per bucket.
-            s3={"addressing_style": "path" if endpoint else "auto"},
-            # Nor one for sync-states, or any other name in front of the service's own.
-            inject_host_prefix=endpoint is None,
-            response_checksum_validation="when_supported" if profile.asks_checksums else "when_required",
-        )
         session = boto3.session.Session(
             aws_access_key_id=self.access_key_id,
             aws_secret_access_key=self.secret_access_key,
             aws_session_token=self.session_token,
             region_name=region or self.region,
         )
+        config = _config(profile, is_stand_in=endpoint is not None)
         try:
-            return session.client(service, endpoint_url=endpoint, config=config)
+            client = session.client(service, endpoint_url=endpoint, config=config)
+            found = client.meta.endpoint_url
+            if endpoint is None and not _is_awss_own(found):
+                # AWS_ENDPOINT_URL or the SDK's configuration file names a stand-in.
+                client.close()
+                config = _config(profile, is_stand_in=True)
+                client = session.client(service, endpoint_url=found, config=config)
         except UnknownServiceError as unknown:
             raise _no_such_service(service, session.get_available_services()) from unknown
         except NoRegionError as nowhere:
@@ -132,6 +128,35 @@ class AwsAccess:
                 f"no region is known for a client of {service!r}; set the region in the settings "
                 "or AWS_DEFAULT_REGION"
             ) from nowhere
+        return client
+
+
+def _config(profile: ClientProfile, *, is_stand_in: bool) -> Any:
+    """How a client calls; a stand-in for AWS has one name and no others in front of it."""
+    from botocore.config import Config  # noqa: PLC0415 -- slow to import
+
+    return Config(
+        retries={"mode": "standard", "total_max_attempts": profile.attempts},
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=profile.read_timeout_s,
+        max_pool_connections=POOL_CONNECTIONS,
+        s3={"addressing_style": "path" if is_stand_in else "auto"},  # no name for each bucket
+        inject_host_prefix=not is_stand_in,  # nor sync-states, or any other
+        response_checksum_validation="when_supported" if profile.asks_checksums else "when_required",
+    )
+
+
+def _is_awss_own(url: str) -> bool:
+    return (urlsplit(url).hostname or "").endswith(_awss_domains())
+
+
+@lru_cache
+def _awss_domains() -> tuple[str, ...]:
+    import botocore.session  # noqa: PLC0415 -- slow to import
+
+    partitions = botocore.session.get_session().get_component("data_loader").load_data("partitions")
+    outputs = [each["outputs"] for each in partitions["partitions"]]
+    return tuple({f".{one[kind]}" for one in outputs for kind in ("dnsSuffix", "dualStackDnsSuffix")})
 
 
 @lru_cache

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from etl_runner import s3
-from etl_runner.aws import AwsAccess
+from etl_runner.aws import AwsAccess, ClientProfile
 from etl_runner.demo.embedded_aws import embedded_aws
 from etl_runner.errors import InvalidInput
 
@@ -53,6 +53,30 @@ def test_buckets_of_a_stand_in_are_addressed_by_path() -> None:
     assert client.generate_presigned_url("get_object", Params={"Bucket": "b", "Key": "k"}).startswith(
         "http://storage:9000/b/k"
     )
+
+
+def test_a_stand_in_that_the_sdks_variables_name_has_no_other_names_either(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
+    access = AwsAccess(region="us-east-1", access_key_id="k", secret_access_key="s")
+    url = access.client("s3").generate_presigned_url("get_object", Params={"Bucket": "b", "Key": "k"})
+    with pytest.raises(EndpointConnectionError) as raised:
+        access.client("stepfunctions", profile=ClientProfile(attempts=1)).start_sync_execution(
+            stateMachineArn="arn:aws:states:us-east-1:123456789012:stateMachine:one"
+        )
+
+    assert url.startswith("http://localhost:1/b/k")
+    assert '"http://localhost:1/"' in str(raised.value)  # not sync-localhost
+
+
+def test_awss_own_endpoints_keep_their_names() -> None:
+    access = AwsAccess(region="us-east-1", access_key_id="k", secret_access_key="s")
+
+    for service in ("s3", "stepfunctions", "sts", "sqs"):
+        config = access.client(service).meta.config
+        assert config.inject_host_prefix, service
+        assert config.s3["addressing_style"] == "auto"
 
 
 def test_the_repr_shows_no_secret() -> None:
