@@ -263,24 +263,27 @@ def check_graph(scopes: list[ScopeDraft], report: Report) -> None:
         for link in [scope.start, *links] if scope.start else links:
             if link.target not in scope.states:
                 _no_such_state(link, scope, owners, report)
-        if _goes_round(scope):
+        if _goes_round(scope, owners):
             what = f"{_name(scope)} has no state that ends it"
             remedy = 'give a state "End": true, or add a Succeed or Fail state'
             report.fault(
                 scope.node.get("States") or scope.node, "no-terminal-state", what, remedy, at_key=True
             )
+            continue  # as on AWS: what is not reached hangs on the end that is missing
         for draft in _never_named(scope):
             what = f"the state {draft.name!r} is named by no StartAt, Next, Default or Catch of its scope"
             report.fault(draft.node, "unreachable-state", what, "lead to it or remove it", at_key=True)
 
 
-def _goes_round(scope: ScopeDraft) -> bool:
-    """Whether every state leads on to another one of the scope, so that it can never end.
+def _goes_round(scope: ScopeDraft, owners: Mapping[str, ScopeDraft]) -> bool:
+    """Whether every state leads on, be it to one that is not there, so that the scope can never end.
 
-    States that lead nowhere have a fault of their own already.
+    States that lead nowhere, or out of the scope, have a fault of their own already.
     """
     return all(
-        not draft.terminal and draft.links and all(link.target in scope.states for link in draft.links)
+        not draft.terminal
+        and draft.links
+        and all(owners.get(link.target, scope) is scope for link in draft.links)
         for draft in scope.states.values()
     )
 

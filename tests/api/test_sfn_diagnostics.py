@@ -142,10 +142,22 @@ def test_a_machine_without_end_names_no_place() -> None:
     ]
 
 
-def test_text_that_is_no_json_is_told_as_such() -> None:
-    [found] = diagnose("{", lint("{"))
+def test_an_end_that_is_missing_is_told_after_missing_targets_and_instead_of_unreached_states() -> None:
+    states = {"A": {"Type": "Pass", "Next": "nope"}, "B": {"Type": "Pass", "Next": "A"}}
+
+    assert told(states) == [
+        "MISSING_TRANSITION_TARGET: Missing 'Next' target: nope at /States/A/Next",
+        "MISSING_END_STATE: Workflow has no terminal state at null",
+    ]
+
+
+def test_text_that_is_no_json_is_told_in_the_words_of_the_parser() -> None:
+    [found] = diagnose("{'a'", lint("{'a'"))
 
     assert (found.code, found.location) == ("INVALID_JSON_DESCRIPTION", None)
+    assert found.message.startswith(
+        "Unexpected character (''' (code 39)): was expecting double-quote to start field name at [line: 1, "
+    )
 
 
 def test_a_warning_is_a_diagnostic_of_its_severity() -> None:

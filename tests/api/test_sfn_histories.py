@@ -90,12 +90,19 @@ def test_an_express_execution_has_its_history_in_the_logs_alone(api: Served) -> 
     assert [refusal(call, executionArn=arn) for call in calls] == [(code, message)] * 3
 
 
-@pytest.mark.parametrize("arn", ["nonsense", "arn:aws:states:us-east-1:123456789012:execution:m:x"])
-def test_what_is_no_execution_has_no_history(api: Served, arn: str) -> None:
-    assert refusal(api.sfn.get_execution_history, executionArn=arn) == (
-        "ExecutionDoesNotExist",
-        f"Execution Does Not Exist: '{arn}'",
-    )
+@pytest.mark.parametrize(
+    ("arn", "code", "message"),
+    [
+        (
+            "arn:aws:states:us-east-1:123456789012:execution:m:x",
+            "ExecutionDoesNotExist",
+            "Execution Does Not Exist: 'arn:aws:states:us-east-1:123456789012:execution:m:x'",
+        ),
+        ("nonsense", "InvalidArn", "Invalid Arn: 'Invalid ARN prefix: nonsense'"),
+    ],
+)
+def test_what_is_no_execution_has_no_history(api: Served, arn: str, code: str, message: str) -> None:
+    assert refusal(api.sfn.get_execution_history, executionArn=arn) == (code, message)
 
 
 def test_histories_are_forgotten_when_there_is_no_room_and_made_again(api: Served, ended: str) -> None:

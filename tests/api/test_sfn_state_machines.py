@@ -186,6 +186,16 @@ def test_logging_needs_one_destination(aws: Any, logging: dict[str, Any]) -> Non
     )
 
 
+def test_a_log_group_is_named_with_all_of_its_streams(aws: Any) -> None:
+    group = {"logGroupArn": LOGS["cloudWatchLogsLogGroup"]["logGroupArn"].removesuffix(":*")}
+    logging = {"level": "ALL", "destinations": [{"cloudWatchLogsLogGroup": group}]}
+
+    assert refusal(lambda: made(aws, loggingConfiguration=logging)) == (
+        "InvalidLoggingConfiguration",
+        "Invalid Logging Configuration: Log Group ARN must be provided with '*' qualifier.",
+    )
+
+
 def test_a_customers_key_has_to_be_named(aws: Any) -> None:
     code, _ = refusal(lambda: made(aws, encryptionConfiguration={"type": "CUSTOMER_MANAGED_KMS_KEY"}))
 

@@ -25,10 +25,20 @@ GRAPH: list[tuple[str, str]] = [
     ("missing-transition", "A: {Type: Pass}  # HERE"),
     ("missing-transition", "A: {Type: Pass, End: false}  # HERE"),
     ("exclusive-fields", "A:\n  Type: Pass\n  End: true\n  Next: B  # HERE\nB: {Type: Succeed}"),
-    ("no-such-state", "A:\n  Type: Pass\n  Next: C  # HERE"),
+    ("no-such-state", f"{TASK}  Catch: [{{ErrorEquals: [E], Next: B}}]\nB:\n  Type: Pass\n  Next: C  # HERE"),
     ("no-such-state", f"{TASK}  Catch:\n    - {{ErrorEquals: [E], Next: C}}  # HERE"),
     ("no-such-state", f"A:\n  Type: Choice\n  Default: C  # HERE\n  {CHOICE}\nB: {{Type: Succeed}}"),
-    ("no-such-state", "A:\n  Type: Choice\n  Choices:\n    - {Variable: $.a, IsNull: true, Next: C}  # HERE"),
+    (
+        "no-such-state",
+        """
+        A:
+          Type: Choice
+          Default: B
+          Choices:
+            - {Variable: $.a, IsNull: true, Next: C}  # HERE
+        B: {Type: Succeed}
+        """,
+    ),
     ("unreachable-state", "A: {Type: Succeed}\nB: {Type: Succeed}  # HERE"),
     ("unreachable-state", f"A: {{Type: Succeed}}\nB:  # HERE\n  Type: Choice\n  Default: A\n  {CHOICE}"),
     ("invalid-state-name", f"A: {{Type: Pass, Next: {'x' * 81}}}\n{'x' * 81}: {{Type: Succeed}}  # HERE"),

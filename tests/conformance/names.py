@@ -25,6 +25,7 @@ _NAMED_BY: Final = {
     "PutRule": "Name",
 }
 _OWN: Final = {"CreateStateMachine", "CreateActivity"}
+_MISSING: Final = {"stateMachineArn": "stateMachine:not-there", "executionArn": "execution:not-there:either"}
 PLACEHOLDER: Final = re.compile(r"<[A-Za-z_][\w:\-]*>")
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -112,9 +113,9 @@ class Names:
     def _name_the_missing(self, call: Call) -> None:
         """An ARN of something that is not there, recorded as a word."""
         for key, value in call.parameters.items():
-            if key == "stateMachineArn" and re.fullmatch(r"\w+_arn", str(value)):
-                missing = f"arn:aws:states:{REGION}:{self.account}:stateMachine:not-there"
-                self.values.setdefault(value, missing)
+            kind = _MISSING.get(key)
+            if kind is not None and re.fullmatch(r"\w+_arn", str(value)):
+                self.values.setdefault(value, f"arn:aws:states:{REGION}:{self.account}:{kind}")
 
     def for_the_twin(self, call: Call, parameters: dict[str, Json]) -> dict[str, Json]:
         """The second of two machines of one name, once it is made."""

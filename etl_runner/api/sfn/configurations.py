@@ -14,7 +14,7 @@ _REUSE_S: Final = 300
 _ROLE: Final = re.compile(r"arn:[a-z0-9-]+:iam::\d{12}:role/.+|[\w+=,.@-]+")
 """A role's ARN. A bare name is taken too: no role has to exist here."""
 
-_LOG_GROUP: Final = re.compile(r"arn:[a-z0-9-]+:logs:[a-z0-9-]+:\d{12}:log-group:.+")
+_LOG_GROUP: Final = re.compile(r"arn:[a-z0-9-]+:logs:[a-z0-9-]+:\d{12}:log-group:[^:]+(?P<all>:\*)?")
 
 
 def logging_of(given: Mapping[str, Json] | None) -> Json:
@@ -26,8 +26,11 @@ def logging_of(given: Mapping[str, Json] | None) -> Json:
         raise _invalid_logging("Must specify exactly one Log Destination.")
     for destination in destinations:
         arn = destination.get("cloudWatchLogsLogGroup", {}).get("logGroupArn", "")
-        if _LOG_GROUP.fullmatch(arn) is None:
+        group = _LOG_GROUP.fullmatch(arn)
+        if group is None:
             raise _invalid_logging(f"Invalid ARN of a log group: {arn}")
+        if not group["all"]:
+            raise _invalid_logging("Log Group ARN must be provided with '*' qualifier.")
     include = given.get("includeExecutionData", NO_LOGGING["includeExecutionData"])
     found = {"level": level, "includeExecutionData": include}
     return {**found, "destinations": destinations} if destinations else found

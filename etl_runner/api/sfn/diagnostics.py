@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from etl_runner.api.sfn.diagnostics_texts import SCHEMA, Keys, Place, Told, tell
+from etl_runner.api.sfn.diagnostics_texts import NO_END, SCHEMA, Keys, Place, Told, tell
 from etl_runner.api.sfn.errors import AwsError
+from etl_runner.api.sfn.jackson import fault_of
 from etl_runner.errors import Fault
 from etl_runner.jsontypes import Json, loads
 
@@ -15,6 +16,7 @@ WARNING: Final = "WARNING"
 
 _REQUIRED: Final = re.compile(r"These fields are required: \[(\w+)\]")
 _LABEL: Final = "invalid-label"
+_OF_JSON: Final = frozenset({"invalid-json", "not-a-json-value"})
 _BAD_CHARACTER: Final = re.compile(r" has the character (.+), which ", re.DOTALL)
 
 
@@ -50,6 +52,7 @@ def invalid_definition(text: str, faults: Iterable[Fault]) -> AwsError:
 def diagnose(text: str, faults: Sequence[Fault]) -> list[Diagnostic]:
     """Say the faults of a definition as AWS says them, in their order."""
     document = _document(text)
+    faults = [_in_words_of_jackson(text, fault) for fault in faults]
     return [
         Diagnostic(
             severity=severity,
@@ -59,6 +62,14 @@ def diagnose(text: str, faults: Sequence[Fault]) -> list[Diagnostic]:
         )
         for severity, told in _together(_told(document, fault) for fault in faults)
     ]
+
+
+def _in_words_of_jackson(text: str, fault: Fault) -> Fault:
+    """A fault of the JSON itself as the parser says it whose sentences AWS passes on."""
+    if fault.code not in _OF_JSON:
+        return fault
+    why = fault_of(text)
+    return replace(fault, what=why) if why else fault
 
 
 def _document(text: str) -> Json:
@@ -116,7 +127,8 @@ def _together(told: Iterable[tuple[str, Told]]) -> Iterator[tuple[str, Told]]:
             lacking[each.location] = len(merged)
         if (severity, each) not in merged:
             merged.append((severity, each))
-    yield from merged
+    # The one that is about all states comes after those about single ones.
+    yield from sorted(merged, key=lambda each: each[1].code == NO_END)
 
 
 def _label_text(text: str, fault: Fault) -> str:

@@ -17,6 +17,7 @@ from etl_runner.jsontypes import Json
 SCHEMA: Final = "SCHEMA_VALIDATION_FAILED"
 TARGET: Final = "MISSING_TRANSITION_TARGET"
 BAD_JSON: Final = "INVALID_JSON_DESCRIPTION"
+NO_END: Final = "MISSING_END_STATE"
 
 Keys = tuple[str | int, ...]
 """The way to a value in a document; integers are indexes."""
@@ -256,7 +257,7 @@ def _unreachable(place: Place) -> Told:
 
 
 def _no_end(_place: Place) -> Told:
-    return Told(code="MISSING_END_STATE", message="Workflow has no terminal state", location=None)
+    return Told(code=NO_END, message="Workflow has no terminal state", location=None)
 
 
 def _named(code: str, message: str) -> _Teller:
