@@ -19,7 +19,7 @@ from uuid import UUID
 
 from etl_runner.arn import map_run_arn
 from etl_runner.asl import model
-from etl_runner.asl.dataflow import Env, JsonataExpression, PathNotFound, Selector
+from etl_runner.asl.dataflow import Env, JsonataExpression, PathNotFound, Selector, invalid_path
 from etl_runner.asl.rules import MAX_LABEL_LENGTH
 from etl_runner.errors import RUNTIME, QueryEvaluationError, StatesError
 from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json, dumps, dumps_text
@@ -138,7 +138,7 @@ def _number(
     try:
         found = given.evaluate(env)
     except PathNotFound as miss:
-        raise StatesError(RUNTIME, f"Invalid path '{given.text}' : {miss}") from miss
+        raise invalid_path(given, miss) from miss
     accepted = int | float if field == _FRACTION else int
     if isinstance(found, bool) or not isinstance(found, accepted):
         raise NumberError(RUNTIME, not_a_number(given, field, found))
@@ -148,8 +148,11 @@ def _number(
 
 
 def _out_of_bounds(field: str, found: float, least: float, most: float) -> str:
-    wanted = f"at least {least}" if most == float("inf") else f"between {least} and {most}"
-    return f"The {field} field gave {found}, and {field.removesuffix('Path')} has to be {wanted}."
+    """Say which bound was broken: with two bounds in AWS's recorded words, with one in ours."""
+    name = field.removesuffix("Path")
+    if most == float("inf"):
+        return f"The {field} field gave {found}, and {name} has to be at least {least}."
+    return f"{name} must be between {least} and {most}."
 
 
 def jsonata_number(

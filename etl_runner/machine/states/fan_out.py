@@ -1,7 +1,7 @@
 """Parallel and Map: work that is done by branches, iterations, or children of a map run."""
 
 from etl_runner.asl import model
-from etl_runner.asl.dataflow import JsonataExpression, JsonataPayload, PathNotFound, Selector
+from etl_runner.asl.dataflow import JsonataExpression, JsonataPayload, PathNotFound, Selector, invalid_path
 from etl_runner.errors import RUNTIME, QueryEvaluationError, StatesError
 from etl_runner.jsontypes import Json, dumps_text
 from etl_runner.machine import facts as f
@@ -63,13 +63,9 @@ def _items(decision: Decision, frame: Frame, state: model.MapState, data: Json) 
     try:
         found = state.items_path.evaluate(decision.env(frame, data))
     except PathNotFound as miss:
-        raise StatesError(RUNTIME, f"Invalid path '{state.items_path.text}' : {miss}") from miss
+        raise invalid_path(state.items_path, miss) from miss
     if not isinstance(found, kinds):
-        raise StatesError(
-            RUNTIME,
-            f'Reference path "{state.items_path.text}" must point to array. '
-            "Map state input must be an array.",
-        )
+        raise StatesError(RUNTIME, f'Reference path "{state.items_path.text}" must point to array.')
     return found
 
 
@@ -89,17 +85,19 @@ def _jsonata_items(decision: Decision, frame: Frame, state: model.MapState, kind
 
 
 def _concurrency(decision: Decision, frame: Frame, state: model.MapState, data: Json) -> int:
-    found: Json = state.max_concurrency
-    if isinstance(found, JsonataExpression):
+    given = state.max_concurrency
+    found: Json = given if isinstance(given, int) else None
+    if isinstance(given, JsonataExpression):
         env = decision.env(frame, data)
-        found = jsonata_number(found, env, "MaxConcurrency", least=0, most=float("inf"))
-    elif isinstance(found, Selector):
+        found = jsonata_number(given, env, "MaxConcurrency", least=0, most=float("inf"))
+    elif isinstance(given, Selector):
+        env = decision.env(frame, data)
         try:
-            found = found.evaluate(decision.env(frame, data))
+            found = given.evaluate(env)
         except PathNotFound as miss:
-            raise StatesError(RUNTIME, f"Invalid path '{found}' : {miss}") from miss
+            raise invalid_path(given, miss) from miss
         if isinstance(found, bool) or not isinstance(found, int):
-            raise StatesError(RUNTIME, not_a_number(state.max_concurrency, "MaxConcurrencyPath", found))
+            raise StatesError(RUNTIME, not_a_number(given, "MaxConcurrencyPath", found))
         if found < 0:
             raise StatesError(RUNTIME, f"MaxConcurrency must not be negative, but it is {found}.")
     assert isinstance(found, int)

@@ -10,7 +10,7 @@ from etl_runner.asl.dataflow import (
     field_not_found,
 )
 from etl_runner.errors import RUNTIME, StatesError
-from etl_runner.jsontypes import Json
+from etl_runner.jsontypes import Json, dumps_text
 from etl_runner.machine.decision import Decision
 from etl_runner.machine.failure import fail_state
 from etl_runner.machine.flow import (
@@ -104,6 +104,6 @@ def _text(
         raise StatesError(RUNTIME, field_not_found(value, field, env)) from miss
     if not isinstance(found, str):
         raise StatesError(
-            RUNTIME, f"The {field} '{value.text}' must give a string, but gave {type(found).__name__}."
+            RUNTIME, f"The {field} '{value.text}' must give a string, but gave {dumps_text(found)}."
         )
     return found

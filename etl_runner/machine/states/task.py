@@ -4,9 +4,9 @@ import base64
 from typing import Final
 
 from etl_runner.asl import model
-from etl_runner.asl.dataflow import JsonataExpression, PathNotFound, Selector
+from etl_runner.asl.dataflow import JsonataExpression, PathNotFound, Selector, invalid_path
 from etl_runner.errors import RUNTIME, QueryEvaluationError, StatesError
-from etl_runner.jsontypes import Json
+from etl_runner.jsontypes import Json, dumps_text
 from etl_runner.machine import facts as f
 from etl_runner.machine.decision import Decision
 from etl_runner.machine.failure import HEARTBEAT_TIMEOUT, TIMEOUT, fail_state
@@ -72,12 +72,12 @@ def _period_ms(
     try:
         found = given.evaluate(decision.env(frame, data))
     except PathNotFound as miss:
-        raise StatesError(RUNTIME, f"Invalid path '{given.text}' : {miss}") from miss
+        raise invalid_path(given, miss) from miss
     if isinstance(found, bool) or not isinstance(found, int) or not 0 < found <= MAX_SECONDS:
         raise StatesError(
             RUNTIME,
             f"The {field} '{given.text}' must give a whole number of seconds from 1 to {MAX_SECONDS}, "
-            f"but gave {found!r}.",
+            f"but gave {dumps_text(found)}.",
         )
     return found * 1000
 

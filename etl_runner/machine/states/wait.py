@@ -7,7 +7,7 @@ from etl_runner.asl import model
 from etl_runner.asl.dataflow import JsonataExpression, PathNotFound, Selector
 from etl_runner.clock import from_datetime
 from etl_runner.errors import RUNTIME, QueryEvaluationError, StatesError
-from etl_runner.jsontypes import Json
+from etl_runner.jsontypes import Json, dumps_text
 from etl_runner.machine import facts as f
 from etl_runner.machine.decision import Decision
 from etl_runner.machine.flow import effective_input, is_jsonata, pass_through
@@ -66,7 +66,7 @@ def _referenced_moment(decision: Decision, frame: Frame, path: Selector, data: J
         raise StatesError(
             RUNTIME,
             "The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time "
-            f"format string: {path.text} == {found}",
+            f"format string: {path.text} == {_shown(found)}",
         )
     return moment
 
@@ -93,7 +93,8 @@ def _referenced(decision: Decision, frame: Frame, path: Selector, data: Json, fi
 def _seconds(path: Selector, found: Json) -> int:
     if isinstance(found, bool) or not isinstance(found, int):
         raise StatesError(
-            RUNTIME, f"The SecondsPath parameter cannot be parsed as a long value: {path.text} == {found}"
+            RUNTIME,
+            f"The SecondsPath parameter cannot be parsed as a long value: {path.text} == {_shown(found)}",
         )
     if not 0 <= found <= MAX_WAIT_S:
         raise StatesError(
@@ -101,6 +102,11 @@ def _seconds(path: Selector, found: Json) -> int:
             f"The SecondsPath parameter must be between 0 and {MAX_WAIT_S}: {path.text} == {found}",
         )
     return found
+
+
+def _shown(found: Json) -> str:
+    """A value as AWS's causes show it: a string bare, anything else as JSON."""
+    return found if isinstance(found, str) else dumps_text(found)
 
 
 def _moment_ms(text: str) -> int | None:
