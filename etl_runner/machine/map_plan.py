@@ -143,16 +143,14 @@ def _number(
     if isinstance(found, bool) or not isinstance(found, accepted):
         raise NumberError(RUNTIME, not_a_number(given, field, found))
     if not least <= found <= most:
-        raise NumberError(RUNTIME, _out_of_bounds(field, found, least, most))
+        raise NumberError(RUNTIME, _out_of_bounds(field, least, most))
     return found
 
 
-def _out_of_bounds(field: str, found: float, least: float, most: float) -> str:
-    """Say which bound was broken: with two bounds in AWS's recorded words, with one in ours."""
-    name = field.removesuffix("Path")
-    if most == float("inf"):
-        return f"The {field} field gave {found}, and {name} has to be at least {least}."
-    return f"{name} must be between {least} and {most}."
+def _out_of_bounds(field: str, least: float, most: float) -> str:
+    """AWS's sentence for a percentage (recorded), and ours after it where there is no upper bound."""
+    wanted = f"at least {least}" if most == float("inf") else f"between {least} and {most}"
+    return f"{field.removesuffix('Path')} must be {wanted}."
 
 
 def jsonata_number(

@@ -243,7 +243,7 @@ def test_jsonata_names_the_object_the_bounds_and_the_place_of_the_results(
     ("most", "cause"),
     [
         ("two", 'The MaxItemsPath field refers to value "two" which is not a valid integer: $.key'),
-        (-1, "The MaxItemsPath field gave -1, and MaxItems has to be at least 0."),
+        (-1, "MaxItems must be at least 0."),
     ],
 )
 def test_a_bound_of_items_that_is_no_number_fails_the_map_run(
