@@ -76,7 +76,11 @@ def _wanted(calls: list[Call], told: Json) -> list[Call]:
     calls = [replace(call, error="") for call in calls]
     operations = [call.operation for call in calls]
     arn = "arn:aws:states:<region>:111111111111:{}:{}"
-    machine = next(call.parameters["name"] for call in calls if call.operation == "CreateStateMachine")
+    machine = next(
+        (call.parameters["name"] for call in calls if call.operation == "CreateStateMachine"), None
+    )
+    if machine is None:
+        return calls
     added = []
     if "StartExecution" not in operations:
         start = {

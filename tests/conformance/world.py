@@ -117,7 +117,7 @@ def _install(folder: Path, names: dict[str, str], aws_url: str, url: str) -> Non
 
 
 def _body(behaviour: str) -> str:
-    """The body of a function, from the words for what it does. Raises ValueError for unknown words."""
+    """The body of a function, from the words for what it does."""
     sleeps = re.search(r"sleeps? (\d+(?:\.\d+)?) seconds?", behaviour)
     lines = [f"    time.sleep({sleeps[1]})"] if sleeps else []
     raises = re.search(r'raises (?:an? )?(?:exception of class )?(\w+)(?:\("(.*?)"\))?', behaviour)
@@ -140,12 +140,9 @@ def _body(behaviour: str) -> str:
     elif letters:
         lines.append(f"    return {letters[3]!r} * ({letters[1]} * {letters[2]})")
     elif literal:
-        try:
-            lines.append(f"    return {json.loads(literal[1])!r}")
-        except ValueError as error:
-            raise ValueError(f"no function can be made of: {behaviour}") from error
+        lines.append(_returning(literal[1], behaviour))
     else:
-        raise ValueError(f"no function can be made of: {behaviour}")
+        lines.append(_unknown(behaviour))
     return "\n".join(lines)
 
 
