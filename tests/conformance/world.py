@@ -146,6 +146,18 @@ def _body(behaviour: str) -> str:
     return "\n".join(lines)
 
 
+def _returning(literal: str, behaviour: str) -> str:
+    try:
+        return f"    return {json.loads(literal)!r}"
+    except ValueError:
+        return _unknown(behaviour)
+
+
+def _unknown(behaviour: str) -> str:
+    """Only the scenarios that call it fail, and say why."""
+    return f"    raise NotImplementedError({('no function can be made of: ' + behaviour)!r})"
+
+
 def free_ports(count: int) -> list[int]:
     """Ports that nobody listens on, all different."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
