@@ -58,6 +58,7 @@ class Service:
         self.settings = settings
         self.config_dir = config_dir
         self.clock = clock or SystemClock()
+        self.limits = settings.bounds()
         self.aws = settings.aws_access()
         self.faults: tuple[Fault, ...] = ()
         self._registry = FunctionRegistry()
@@ -85,10 +86,12 @@ class Service:
             policy=settings.policy(),
         )
         self.workflows = Workflows(self.store, self.clock)
-        self.state_machines = StateMachines(self.store, self.workflows, self.clock, self.engine.definitions)
-        self.histories = Histories(self.store, self.state_machines.parsed, limits=settings.policy().limits)
+        self.state_machines = StateMachines(
+            self.store, self.workflows, self.clock, self.engine.definitions, limits=self.limits
+        )
+        self.histories = Histories(self.store, self.state_machines.parsed, limits=self.limits)
         self.services.use_nested(Nested(self))
-        self.launch = Launch(self.engine, self.workflows, self.state_machines)
+        self.launch = Launch(self.engine, self.workflows, self.state_machines, limits=self.limits)
         self.schedules = ScheduleService(
             self.store, self.launch, self.clock, grace_s=settings.schedules.grace_seconds
         )
@@ -165,6 +168,7 @@ class Service:
             account=self.settings.account,
             region=self.settings.region,
             functions_in_aws=self.settings.tasks.functions_in_aws,
+            bounds=self.limits.bounds,
         )
 
     def _reload(self) -> None:

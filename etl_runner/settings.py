@@ -29,6 +29,9 @@ from etl_runner.machine.limits import Limits
 FILE_NAME: Final = "etl-runner.yaml"
 PREFIX: Final = "ETL_RUNNER_"
 
+MOST_PAYLOAD_BYTES: Final = 64 * 1_048_576
+"""What a JSONata expression may give at most (asl/jsonata.py): nothing larger could go on from a state."""
+
 OF_THE_CLIENT: Final = frozenset({"ETL_RUNNER_URL", "ETL_RUNNER_DEBUG"})
 """Variables of the command line that are no settings of the service."""
 
@@ -125,11 +128,19 @@ class EventSettings(BaseModel):
 
 
 class LimitSettings(BaseModel):
-    """What one execution may use; the defaults are AWS's."""
+    """What executions may use and how much there may be of everything; the defaults are AWS's."""
 
     model_config = ConfigDict(extra="forbid")
 
-    events: int = Field(default=AWS_LIMITS.events, ge=100, description="Events of a history.")
+    payload_bytes: int = Field(
+        default=AWS_LIMITS.payload_bytes,
+        ge=1_024,
+        le=MOST_PAYLOAD_BYTES,
+        description="An input, result or output, wherever there is one: as JSON, in UTF-8.",
+    )
+    events: int = Field(
+        default=AWS_LIMITS.events, ge=100, description="Events of a history; Express has no such bound."
+    )
     variable_bytes: int = Field(
         default=AWS_LIMITS.variable_bytes, ge=1, description="The value of one variable."
     )
@@ -144,6 +155,23 @@ class LimitSettings(BaseModel):
     )
     express_seconds: int = Field(
         default=AWS_LIMITS.express_seconds, ge=1, description="How long an Express execution may run."
+    )
+    definition_bytes: int = Field(
+        default=AWS_LIMITS.definition_bytes,
+        ge=1_024,
+        le=MOST_PAYLOAD_BYTES,
+        description="The text of a definition.",
+    )
+    versions: int = Field(default=AWS_LIMITS.versions, ge=1, description="Versions of a state machine.")
+    aliases: int = Field(default=AWS_LIMITS.aliases, ge=1, description="Aliases of a state machine.")
+    tags: int = Field(default=AWS_LIMITS.tags, ge=1, description="Tags of a state machine or activity.")
+    state_machines: int = Field(
+        default=AWS_LIMITS.state_machines,
+        ge=1,
+        description="State machines of an account in a region; workflows from files do not count.",
+    )
+    activities: int = Field(
+        default=AWS_LIMITS.activities, ge=1, description="Activities of an account in a region."
     )
 
 
@@ -190,7 +218,7 @@ class SettingsFile(BaseModel):
     schedules: ScheduleSettings = Field(default_factory=ScheduleSettings, description="Schedules.")
     events: EventSettings = Field(default_factory=EventSettings, description="Events for EventBridge.")
     limits: LimitSettings = Field(
-        default_factory=LimitSettings, description="Bounds of an execution; the defaults are AWS's."
+        default_factory=LimitSettings, description="Bounds that may be lifted; the defaults are AWS's."
     )
     log: LogSettings = Field(default_factory=LogSettings, description="Logging.")
 
@@ -208,6 +236,10 @@ class SettingsFile(BaseModel):
             session_token=None if aws.session_token is None else aws.session_token.get_secret_value(),
         )
 
+    def bounds(self) -> Limits:
+        """The limits in force."""
+        return Limits(**self.limits.model_dump())
+
     def policy(self) -> Policy:
         """What these settings decide for the engine."""
         tell = self.events.publish_status
@@ -215,7 +247,7 @@ class SettingsFile(BaseModel):
             tell = self.aws_access().endpoint_of("events") is not None or any(
                 os.environ.get(name) for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EVENTBRIDGE")
             )
-        return Policy(limits=Limits(**self.limits.model_dump()), tell_status=tell)
+        return Policy(limits=self.bounds(), tell_status=tell)
 
 
 _file_values: ContextVar[Mapping[str, Any]] = ContextVar("file_values", default=MappingProxyType({}))

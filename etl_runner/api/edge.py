@@ -24,10 +24,13 @@ from etl_runner.jsontypes import Json, dumps, loads
 
 _log = structlog.get_logger("http")
 
-MOST_BODY_BYTES: Final = 1_048_576
-"""Four times the largest input: there is text around it, and it need not come as compact JSON."""
+TIMES_THE_INPUT: Final = 4
+"""There is text around an input, and it need not come as compact JSON."""
 
-DRAINED_BYTES: Final = 8 * MOST_BODY_BYTES
+LEAST_BODY_BYTES: Final = 1_048_576
+"""So much may always be sent: not only inputs are, and where inputs are to be short, they are told so."""
+
+DRAINED_BYTES: Final = 8 * 1_048_576
 """So much of a body that is too large is read and dropped, so that its sender gets to read the answer."""
 
 AWS_PATH: Final = "/"
@@ -78,8 +81,14 @@ async def blocking(call: Callable[..., T], *args: Any) -> T:
     return await run_in_threadpool(call, *args)
 
 
-async def read_body(request: Request, *, most: int = MOST_BODY_BYTES) -> bytes:
-    """The whole body, of up to `most` bytes. Raises Refused 413 when it is too large."""
+async def read_body(request: Request, *, most: int | None = None) -> bytes:
+    """The whole body, of up to `most` bytes, by default what the largest input may need.
+
+    Raises Refused 413 when it is too large.
+    """
+    if most is None:
+        payload_bytes = request.app.state.operations.rooms.limits.payload_bytes
+        most = max(LEAST_BODY_BYTES, TIMES_THE_INPUT * payload_bytes)
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():

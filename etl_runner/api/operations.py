@@ -20,6 +20,7 @@ from etl_runner.api.health import health_of
 from etl_runner.api.rooms import Rooms
 from etl_runner.api.story import tell
 from etl_runner.arn import Arn
+from etl_runner.asl.bounds import UNBOUNDED
 from etl_runner.asl.model import StateMachine
 from etl_runner.asl.parse import parse_definition
 from etl_runner.clock import to_iso
@@ -325,4 +326,4 @@ class Operations:
 
 @lru_cache(maxsize=32)
 def _parsed(text: str, *, yaml: bool) -> StateMachine:
-    return parse_definition(text, yaml=yaml)
+    return parse_definition(text, yaml=yaml, bounds=UNBOUNDED)

@@ -10,6 +10,7 @@ from etl_runner.engine.engine import Engine
 from etl_runner.engine.launch import Launch
 from etl_runner.engine.state_machines import StateMachines
 from etl_runner.errors import Fault
+from etl_runner.machine.limits import Limits
 from etl_runner.schedule.events import EventService
 from etl_runner.schedule.service import ScheduleService
 from etl_runner.store.store import Store
@@ -53,6 +54,9 @@ class Rooms(Protocol):
 
     @property
     def clock(self) -> Clock: ...  # noqa: D102 -- the same
+
+    @property
+    def limits(self) -> Limits: ...  # noqa: D102 -- the same
 
     @property
     def config(self) -> Config:

@@ -8,7 +8,7 @@ from re import fullmatch
 from typing import Final
 
 from etl_runner.errors import InvalidInput
-from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json, dumps, loads
+from etl_runner.jsontypes import Json, loads
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
@@ -32,16 +32,6 @@ def read_json(given: str, what: str) -> Json:
     except ValueError as error:
         hint = "; to read a file, write @FILE" if source == f"the {what}" else ""
         raise InvalidInput(f"{source} is no JSON: {_place(data, error)}{hint}") from None
-
-
-def check_size(value: Json) -> None:
-    """Hold an input against the limit before sending it. Raises InvalidInput."""
-    size = len(dumps(value))
-    if size > PAYLOAD_LIMIT_BYTES:
-        raise InvalidInput(
-            f"the input has {size:,} bytes as JSON, {PAYLOAD_LIMIT_BYTES:,} are allowed; put the data in S3 "
-            "and pass its bucket and key"
-        )
 
 
 def _place(data: bytes, error: ValueError) -> str:

@@ -19,7 +19,7 @@ from etl_runner.tasks.services import Services
 def read_config(config_dir: Path, workflows_dir: Path, settings_dir: Path | None = None) -> Config:
     """The configuration as the service would take it over. Raises ConfigError with all faults.
 
-    Settings (account and region) are those of `settings_dir`, by default of `config_dir`.
+    Settings (account, region and limits) are those of `settings_dir`, by default of `config_dir`.
     """
     settings = load_settings(settings_dir or config_dir)
     services = Services(AwsAccess(), threads=1)
@@ -34,6 +34,7 @@ def read_config(config_dir: Path, workflows_dir: Path, settings_dir: Path | None
         account=settings.account,
         region=settings.region,
         functions_in_aws=settings.tasks.functions_in_aws,
+        bounds=settings.bounds().bounds,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from etl_runner.cli import exits, options, output, shown
-from etl_runner.cli.given import check_size, read_json
+from etl_runner.cli.given import read_json
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -41,7 +41,6 @@ def run(  # noqa: PLR0913 -- each option is a parameter
       cat input.json | etl-runner run greet --input - --wait --timeout 60 --json
     """  # noqa: D301 -- \b is the help formatter's own mark: leave this paragraph as it is
     value = read_json(input_, "input")
-    check_size(value)
     with options.connect(url, token) as client:
         started = client.post("/v1/executions", {"workflow": workflow, "input": value, "name": name})
         reference = shown.reference(started)

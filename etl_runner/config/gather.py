@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from etl_runner.asl.bounds import AWS, Bounds
 from etl_runner.asl.document import Node
 from etl_runner.config.faults import fault_at
 from etl_runner.errors import Fault, InvalidInput
@@ -34,7 +35,7 @@ class Checks:
 class Gathering:
     """Faults so far, the names of all functions, and where each name was first used.
 
-    `functions_in_aws`: a function that is bound nowhere lives in AWS.
+    `functions_in_aws`: a function that is bound nowhere lives in AWS. `bounds` are those of definitions.
     """
 
     checks: Checks
@@ -44,6 +45,7 @@ class Gathering:
     functions: set[str] = field(default_factory=set)
     functions_unread: bool = False
     functions_in_aws: bool = False
+    bounds: Bounds = AWS
     _taken: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def refuse(self, node: Node, what: str, remedy: str, code: str, *, at_key: bool = False) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from etl_runner.arn import DEFAULT_ACCOUNT, DEFAULT_REGION
+from etl_runner.asl.bounds import AWS, Bounds
 from etl_runner.config.configuration import Config, FunctionBinding, Queue, Rule, Schedule, WorkflowDefinition
 from etl_runner.config.files import InputFile, find_files, fingerprint, read_files
 from etl_runner.config.gather import (
@@ -30,19 +31,20 @@ def load_config(  # noqa: PLR0913 -- what the rooms above know, each thing by it
     account: str = DEFAULT_ACCOUNT,
     region: str = DEFAULT_REGION,
     functions_in_aws: bool = False,
+    bounds: Bounds = AWS,
 ) -> Config:
     """Read, check and bind all files; all or nothing.
 
     `check_expression(text, zone)` and `check_pattern(pattern)` raise InvalidInput; `check_resource(resource)`
     gives a sentence for what nobody can do and is not asked about Lambda functions, which must be bound in a
     functions.yaml unless `functions_in_aws` says that others live in AWS; `tick_sample(name, expression,
-    zone)` gives what a schedule's template gets to see.
+    zone)` gives what a schedule's template gets to see; `bounds` are those of definitions.
     Raises ConfigError with every fault of every file, in the order of files and places.
     """
     checks = Checks(
         expression=check_expression, pattern=check_pattern, resource=check_resource, tick_sample=tick_sample
     )
-    into = Gathering(checks, account, region, functions_in_aws=functions_in_aws)
+    into = Gathering(checks, account, region, functions_in_aws=functions_in_aws, bounds=bounds)
     try:
         files, faults = find_files(config_dir, workflows_dir)
     except OSError as error:

@@ -17,7 +17,7 @@ from etl_runner.config.function_refs import check_invocations, function_problem,
 from etl_runner.config.gather import Gathering
 from etl_runner.config.handlers import check_handler
 from etl_runner.config.models import NAME_PATTERN, FunctionEntry, FunctionsFile
-from etl_runner.config.yaml_source import decode, read_config_yaml
+from etl_runner.config.yaml_source import LIMIT_BYTES, decode, read_config_yaml
 from etl_runner.errors import DefinitionError, Fault
 
 
@@ -129,12 +129,12 @@ def read_workflow(file: InputFile, data: bytes, into: Gathering) -> WorkflowDefi
         remedy = f"rename folder or file: letters, digits, . _ and -, {_LONGEST_MACHINE_NAME} at most"
         into.faults.append(Fault(what=what, remedy=remedy, code="invalid-name", file=file.shown))
         return None
-    text = decode(data, file.shown)
+    text = decode(data, file.shown, most=max(LIMIT_BYTES, into.bounds.definition_bytes))
     if isinstance(text, Fault):
         into.faults.append(text)
         return None
     try:
-        machine = parse_definition(text, file=file.shown, yaml=yaml)
+        machine = parse_definition(text, file=file.shown, yaml=yaml, bounds=into.bounds)
     except DefinitionError as error:
         into.faults += error.faults
         return None

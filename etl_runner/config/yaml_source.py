@@ -16,11 +16,11 @@ LIMIT_BYTES: Final = 1_048_576
 """The most that one file of the configuration may have; the largest sensible one is a tenth of it."""
 
 
-def decode(data: bytes, file: str) -> str | Fault:
-    """Turn a file's bytes into text, or say what keeps them from being text."""
-    if len(data) > LIMIT_BYTES:
+def decode(data: bytes, file: str, *, most: float = LIMIT_BYTES) -> str | Fault:
+    """Turn a file's bytes, at most so many, into text, or say what keeps them from being text."""
+    if len(data) > most:
         return Fault(
-            what=f"the file has {len(data):,} bytes, and {LIMIT_BYTES:,} are allowed",
+            what=f"the file has {len(data):,} bytes, and {most:,} are allowed",
             remedy="split it",
             code="file-too-large",
             file=file,

@@ -10,7 +10,8 @@ from etl_runner.engine.machine_shapes import Target, of_file, target_of
 from etl_runner.engine.state_machines import StateMachines
 from etl_runner.engine.workflows import Workflows
 from etl_runner.errors import InvalidInput, NotFound
-from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json, dumps
+from etl_runner.jsontypes import Json, dumps
+from etl_runner.machine.limits import AWS, Limits
 from etl_runner.store.unit import Row
 
 NAME_LIMIT: Final = 80
@@ -20,11 +21,19 @@ _FORBIDDEN: Final = frozenset(' \t\r\n<>{}[]?*"#%\\^|~`$&,;:/')
 class Launch:
     """Checks what was asked for and hands it to the engine."""
 
-    def __init__(self, engine: Engine, workflows: Workflows, machines: StateMachines | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        workflows: Workflows,
+        machines: StateMachines | None = None,
+        *,
+        limits: Limits = AWS,
+    ) -> None:
         """`machines` are those that ARNs may name too, with the versions and aliases of each."""
         self._engine = engine
         self._workflows = workflows
         self._machines = machines
+        self._limits = limits
 
     def _target(self, name_or_arn: str) -> Target:
         """Find what to start. Raises NotFound, naming the workflows there are, and InvalidInput."""
@@ -61,10 +70,11 @@ class Launch:
         target = self._target(workflow)
         check_name(name)
         size = len(dumps(input))
-        if size > PAYLOAD_LIMIT_BYTES:
+        most = self._limits.payload_bytes
+        if size > most:
             raise InvalidInput(
-                f"the input has {size:,} bytes as JSON, {PAYLOAD_LIMIT_BYTES:,} are allowed; put the data in "
-                "S3 and pass its bucket and key"
+                f"the input has {size:,} bytes as JSON, {most:,} are allowed; put the data in S3 and pass "
+                "its bucket and key"
             )
         return self._engine.start(
             StartRequest(

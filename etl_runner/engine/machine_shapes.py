@@ -11,9 +11,6 @@ from etl_runner.errors import Conflict
 from etl_runner.jsontypes import Json
 from etl_runner.store.state_machines import Machine, Revision, Version
 
-MOST_VERSIONS: Final = 1_000
-MOST_ALIASES: Final = 100
-
 NO_LOGGING: Final[Mapping[str, Json]] = {"level": "OFF", "includeExecutionData": False}
 NO_TRACING: Final[Mapping[str, Json]] = {"enabled": False}
 OWN_KEY: Final[Mapping[str, Json]] = {"type": "AWS_OWNED_KEY"}
@@ -24,7 +21,7 @@ class HomeIsAFile(Conflict):
 
 
 class QuotaReached(Conflict):
-    """There are as many versions or aliases as there may be."""
+    """There are as many of something as there may be."""
 
 
 class OtherRevision(Conflict):

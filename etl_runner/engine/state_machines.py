@@ -19,8 +19,6 @@ from etl_runner.asl.yaml_text import read_yaml
 from etl_runner.clock import Clock
 from etl_runner.engine.live import Definitions
 from etl_runner.engine.machine_shapes import (
-    MOST_ALIASES,
-    MOST_VERSIONS,
     Changes,
     Described,
     HomeIsAFile,
@@ -38,6 +36,7 @@ from etl_runner.engine.machine_shapes import (
 from etl_runner.engine.workflows import Workflow, Workflows
 from etl_runner.errors import Conflict, NotFound
 from etl_runner.jsontypes import dumps_text, loads
+from etl_runner.machine.limits import AWS, Limits
 from etl_runner.store.state_machines import Alias, Machine, Revision, StateMachineRows, Version
 from etl_runner.store.store import Store
 
@@ -49,7 +48,13 @@ class StateMachines:
     """All state machines of a store and of the files."""
 
     def __init__(
-        self, store: Store, workflows: Workflows, clock: Clock, definitions: Definitions | None = None
+        self,
+        store: Store,
+        workflows: Workflows,
+        clock: Clock,
+        definitions: Definitions | None = None,
+        *,
+        limits: Limits = AWS,
     ) -> None:
         """`definitions` are the engine's, so that each is parsed once."""
         self._store = store
@@ -59,6 +64,7 @@ class StateMachines:
         self._deciding = Lock()
         self._targets: dict[str, list[tuple[int, Target]]] = {}
         self._definitions = definitions or Definitions(store)
+        self._limits = limits
         self._rng = random.Random()  # noqa: S311 -- which version is started is no secret
         self._since: dict[int, int] = {}  # definition -> when a file first had it
 
@@ -67,12 +73,16 @@ class StateMachines:
     def create(self, new: New) -> Described:
         """Make a state machine; the same again gives what there is.
 
-        Role and tags are not looked at, as on AWS. Raises Conflict when there is another of this name.
+        Role and tags are not looked at, as on AWS. Raises Conflict when there is another of this name, and
+        QuotaReached.
         """
         with self._deciding:
             found = self.find(new.arn)
             if found is not None:
                 return self._again(new, found)
+            most = self._limits.state_machines
+            if self._rows.count(new.account, new.region) >= most:
+                raise QuotaReached(f"there are {most:,} state machines, which is the most; delete some")
             now_ms = self._clock.now_ms()
             revision = Revision(
                 id=0,
@@ -286,8 +296,9 @@ class StateMachines:
             self._targets.clear()
 
     def _check_versions(self, arn: str) -> None:
-        if len(self._rows.versions(arn, before=None, limit=MOST_VERSIONS)) >= MOST_VERSIONS:
-            raise QuotaReached(f"{arn} has {MOST_VERSIONS:,} versions, which is the most; delete some")
+        most = self._limits.versions
+        if len(self._rows.versions(arn, before=None, limit=most)) >= most:
+            raise QuotaReached(f"{arn} has {most:,} versions, which is the most; delete some")
 
     # --- aliases ------------------------------------------------------------------------------------------
 
@@ -306,10 +317,9 @@ class StateMachines:
                 if (found.description, found.routing) != (description, tuple(routing)):
                     raise Conflict(f"there is another alias {found.arn}")
                 return found
-            if len(self._rows.aliases(machine_arn)) >= MOST_ALIASES:
-                raise QuotaReached(
-                    f"{machine_arn} has {MOST_ALIASES} aliases, which is the most; delete some"
-                )
+            most = self._limits.aliases
+            if len(self._rows.aliases(machine_arn)) >= most:
+                raise QuotaReached(f"{machine_arn} has {most:,} aliases, which is the most; delete some")
             now_ms = self._clock.now_ms()
             alias = Alias(
                 id=0,

@@ -20,6 +20,7 @@ from etl_runner.jsontypes import Json
 from etl_runner.machine import facts as f
 from etl_runner.machine import stimuli as s
 from etl_runner.machine.decide import decide, start
+from etl_runner.machine.limits import AWS, Limits
 from etl_runner.machine.state import ROOT, Machine, OpenTask, OpenTimer
 from etl_runner.offline.map_input import MapInput
 from etl_runner.offline.watching import AFTER_SELECTOR, Identity, Nowhere, Seen, Watch, whole
@@ -111,6 +112,7 @@ class OneState:
         *,
         now_ms: int,
         rng: random.Random,
+        limits: Limits = AWS,
     ) -> None:
         """Enter the state. Raises NotFound."""
         self.stages: dict[str, Json] = {}
@@ -121,6 +123,7 @@ class OneState:
         self._ways: dict[str, WayOut] = {}
         self._now_ms = now_ms
         self._rng = rng
+        self._limits = limits
         self._given = given
         self.items: list[Json] | None = None
         self.arguments: Json = None
@@ -137,7 +140,7 @@ class OneState:
             input=given,
             role_arn=around.role_arn,
         )
-        self._machine, self._facts = start(self._definition, first, now_ms, rng)
+        self._machine, self._facts = start(self._definition, first, now_ms, rng, limits)
         if self.task is not None:
             self.arguments = self.task.arguments
 
@@ -183,7 +186,7 @@ class OneState:
 
     def _decide(self, stimulus: s.Stimulus, now_ms: int) -> None:
         self._now_ms = now_ms
-        self._facts += decide(self._definition, self._machine, stimulus, now_ms, self._rng)
+        self._facts += decide(self._definition, self._machine, stimulus, now_ms, self._rng, self._limits)
 
     def _root_work(self) -> object:
         machine: Machine = self._machine

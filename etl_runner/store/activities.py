@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from etl_runner.store import tables as t
@@ -48,6 +48,13 @@ class Activities:
         with self._store.reading() as connection:
             row = connection.execute(select(*_COLUMNS).where(_A.c.arn == arn)).mappings().one_or_none()
         return None if row is None else ActivityRow(**row)
+
+    def count(self, prefix: str) -> int:
+        """How many activities there are whose ARN begins with `prefix`."""
+        query = select(func.count()).where(_A.c.arn >= prefix, _A.c.arn < prefix + "\U0010ffff")
+        with self._store.reading() as connection:
+            count: int = connection.execute(query).scalar_one()
+        return count
 
     def page(self, *, limit: int, after: str = "", prefix: str = "") -> list[ActivityRow]:
         """Up to `limit` activities by ARN, those behind the ARN `after` whose ARN begins with `prefix`."""

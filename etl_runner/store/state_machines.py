@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from etl_runner.jsontypes import Json, dumps_text, loads
 from etl_runner.store import tables as t
@@ -113,6 +113,13 @@ class StateMachineRows:
         found = [Machine(**row) for row in self._rows(query.order_by(_S.c.name).limit(limit))]
         revisions = self._revisions([each.revision for each in found])
         return [(each, revisions[each.revision]) for each in found]
+
+    def count(self, account: str, region: str) -> int:
+        """How many state machines an account has in a region."""
+        query = select(func.count()).where(_S.c.account == account, _S.c.region == region)
+        with self._store.reading() as connection:
+            count: int = connection.execute(query).scalar_one()
+        return count
 
     def revision(self, revision: int) -> Revision:
         """A revision by its row's number."""

@@ -11,6 +11,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from etl_runner.machine.limits import AWS, Limits
 from tests.api.stage import Stage, served
 
 ROLE = "arn:aws:iam::123456789012:role/any"
@@ -67,9 +68,9 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Served]:
+def serving(folder: Path, limits: Limits = AWS) -> Iterator[Served]:
     """A service for the tests of one module."""
-    stage = Stage(folder)
+    stage = Stage(folder, limits)
     try:
         with served(stage) as url:
             yield Served(stage, url)

@@ -21,9 +21,11 @@ from etl_runner.clock import SystemClock
 from etl_runner.config.load import load_config
 from etl_runner.engine.engine import Engine
 from etl_runner.engine.launch import Launch
+from etl_runner.engine.policy import Policy
 from etl_runner.engine.state_machines import StateMachines
 from etl_runner.engine.workflows import Workflows
 from etl_runner.errors import Fault
+from etl_runner.machine.limits import AWS, Limits
 from etl_runner.schedule.due import tick_sample
 from etl_runner.schedule.events import EventService, RuleSpec
 from etl_runner.schedule.expressions import parse_expression
@@ -86,14 +88,17 @@ def write_files(folder: Path) -> tuple[Path, Path]:
 class Stage:
     """What Operations needs of a service."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, limits: Limits = AWS) -> None:
+        self.limits = limits
         self.config_dir, self.workflows_dir = write_files(folder)
         self.clock = SystemClock()
         self.store = Store(folder / "store.db")
         self.script = Script()
         self.script.behaviours["Stuck"] = never
         self.router = self.script
-        self.engine = Engine(store=self.store, invoker=self.script, clock=self.clock)
+        self.engine = Engine(
+            store=self.store, invoker=self.script, clock=self.clock, policy=Policy(limits=limits)
+        )
         self.config = load_config(
             self.config_dir,
             self.workflows_dir,
@@ -105,9 +110,11 @@ class Stage:
         self.faults: tuple[Fault, ...] = ()
         workflows = Workflows(self.store, self.clock)
         workflows.apply((w.name, w.arn, w.text, w.yaml, w.file) for w in self.config.workflows.values())
-        self.state_machines = StateMachines(self.store, workflows, self.clock, self.engine.definitions)
-        self.histories = Histories(self.store, self.state_machines.parsed)
-        self.launch = Launch(self.engine, workflows, self.state_machines)
+        self.state_machines = StateMachines(
+            self.store, workflows, self.clock, self.engine.definitions, limits=limits
+        )
+        self.histories = Histories(self.store, self.state_machines.parsed, limits=limits)
+        self.launch = Launch(self.engine, workflows, self.state_machines, limits=limits)
         self.schedules = ScheduleService(self.store, self.launch, self.clock)
         self.events = EventService(self.store, self.launch, self.clock)
         self.engine.open()

@@ -10,7 +10,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from etl_runner.api.edge import DRAINED_BYTES, MOST_BODY_BYTES, is_loopback
+from etl_runner.api.edge import DRAINED_BYTES, TIMES_THE_INPUT, is_loopback
 from etl_runner.api.http import create_app
 from etl_runner.errors import (
     Conflict,
@@ -22,6 +22,7 @@ from etl_runner.errors import (
     StatesError,
     StoreUnavailable,
 )
+from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES
 from tests.api.stage import Stage, served
 
 EVENT = {"source": "shop", "detail-type": "CustomerCreated", "detail": {"name": "Ada"}}
@@ -159,7 +160,7 @@ def test_a_taken_name_is_409_and_an_input_over_the_limit_400(stage: Stage) -> No
     assert "262,144 are allowed" in error(large)[2]
 
 
-@pytest.mark.parametrize("size", [MOST_BODY_BYTES + 1, DRAINED_BYTES - 1])
+@pytest.mark.parametrize("size", [TIMES_THE_INPUT * PAYLOAD_LIMIT_BYTES + 1, DRAINED_BYTES - 1])
 def test_a_body_that_is_too_large_is_413_and_its_sender_gets_to_read_it(
     http: httpx.Client, size: int
 ) -> None:

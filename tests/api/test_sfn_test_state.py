@@ -13,6 +13,7 @@ from etl_runner.api.sfn.call import Call
 from etl_runner.api.sfn.errors import AwsError
 from etl_runner.api.sfn.model import check, service_model
 from etl_runner.clock import SystemClock
+from etl_runner.machine.limits import AWS
 from etl_runner.tasks.contract import Failed, Invocation, Sink, Succeeded
 
 ROLE = "arn:aws:iam::123456789012:role/tester"
@@ -56,7 +57,7 @@ def tell(definition: Any, given: Any = None, *, router: Router | None = None, **
             parameters[name] = json.dumps(parameters[name])
     if "result" in parameters.get("mock", {}):
         parameters["mock"] = {**parameters["mock"], "result": json.dumps(parameters["mock"]["result"])}
-    rooms: Any = SimpleNamespace(clock=SystemClock(), router=router or Router())
+    rooms: Any = SimpleNamespace(clock=SystemClock(), router=router or Router(), limits=AWS)
     call = Call(
         parameters=check("TestState", parameters),
         account="123456789012",
@@ -347,13 +348,14 @@ def test_what_anyone_may_answer_is_not_held_to_an_api(resource: str) -> None:
 # --- what is refused ----------------------------------------------------------------------------------------
 
 MAP = {"Type": "Map", "ItemProcessor": PROCESSOR, "End": True}
+SUPPORTED = "Supported state types include: [Task, Wait, Pass, Succeed, Fail, Choice]"
 ONE_OF_TWO = "A test mock should have only one of the following fields: [result, errorOutput]."
 
 
 @pytest.mark.parametrize(
     ("definition", "asked", "told"),
     [
-        (MAP, {}, "State type 'Map' is not supported when a mock is not specified"),
+        (MAP, {}, f"TestState API does not support Map or Parallel states. {SUPPORTED}"),
         (INVOKE, {}, "RoleArn must be specified when testing a Task state"),
         (INVOKE, {"context": {}}, "TestState does not support Context when a mock is not specified."),
         (INVOKE, {"mock": {}}, ONE_OF_TWO),

@@ -15,6 +15,7 @@ from etl_runner.api.sfn.call import Call
 from etl_runner.api.sfn.errors import AwsError
 from etl_runner.api.sfn.model import check
 from etl_runner.clock import SystemClock
+from etl_runner.machine.limits import AWS
 from tests.conformance.matching import Matcher
 from tests.conformance.recordings import Recording, is_error, read
 from tests.shared_data import SHARED, needs_shared
@@ -42,7 +43,7 @@ async def gone() -> None:
 def answer(parameters: dict[str, Any], recording: Recording) -> Any:
     given = {key: written(v, recording) if isinstance(v, str) else v for key, v in parameters.items()}
     router = SimpleNamespace(invokable=lambda _resource: None)
-    rooms: Any = SimpleNamespace(clock=SystemClock(), router=router)
+    rooms: Any = SimpleNamespace(clock=SystemClock(), router=router, limits=AWS)
     try:
         call = Call(
             parameters=check("TestState", given),

@@ -9,6 +9,7 @@ from etl_runner.api.sfn.actions.validate import validate_definition
 from etl_runner.api.sfn.call import Call
 from etl_runner.api.sfn.model import check
 from etl_runner.clock import SystemClock
+from etl_runner.machine.limits import AWS
 
 
 async def gone() -> None:
@@ -19,7 +20,7 @@ async def gone() -> None:
 def validated(states: Any, **asked: Any) -> Any:
     definition = json.dumps({"StartAt": next(iter(states)), "States": states})
     router = SimpleNamespace(invokable=lambda resource: "unknown" if resource.endswith(":query") else None)
-    rooms: Any = SimpleNamespace(clock=SystemClock(), router=router)
+    rooms: Any = SimpleNamespace(clock=SystemClock(), router=router, limits=AWS)
     call = Call(
         parameters=check("ValidateStateMachineDefinition", {"definition": definition, **asked}),
         account="111111111111",

@@ -84,11 +84,12 @@ ASSIGNING = {
 def test_a_states_output_of_more_than_256_kib_ends_the_execution_as_on_aws() -> None:
     machine, _ = begin(GROWING, {"text": "x" * 131_100}, Limits())
 
-    assert (machine.error, machine.cause) == (
-        "States.DataLimitExceeded",
+    cause = (
         "The state/task 'Grow' returned a result with a size exceeding the maximum number of bytes service "
-        "limit.",
+        "limit."
     )
+
+    assert (machine.error, machine.cause) == ("States.DataLimitExceeded", cause)
 
 
 def test_a_states_output_fits_where_the_bound_is_lifted() -> None:

@@ -13,7 +13,7 @@ from etl_runner.jsontypes import Json, dumps_text, loads
 def accept_definition(rooms: Rooms, text: str, *, express: bool) -> StateMachine:
     """A definition that AWS would take and that can be run here. Raises AwsError InvalidDefinition."""
     try:
-        machine = parse_definition(text, express=express)
+        machine = parse_definition(text, express=express, bounds=rooms.limits.bounds)
     except DefinitionError as error:
         raise invalid_definition(text, error.faults) from None
     faults = faults_of_resources(tasks_of(machine), rooms.router.invokable)

@@ -28,10 +28,10 @@ MOST_BYTES: Final = 64 * 1_048_576
 """How much of histories is kept: about ten of the longest with small payloads."""
 
 LEAST_BYTES: Final = 4_096
-"""What keeping a history costs beside its text, which is as large as the data that goes with it."""
+"""What keeping a history costs beside its text, which is as large as the data that goes with it.
 
-LEAST_BYTES_WITHOUT_DATA: Final = 262_144
-"""The same where the text shows no data: as much as a state may have."""
+Where the text shows no data, it is as much as a state may have.
+"""
 
 
 @dataclass(slots=True)
@@ -89,7 +89,7 @@ class Histories:
         if kept is None:
             definition, region = self._definition(row.definition_id), Arn.parse(row.arn).region
             projector = Projector(definition, region=region, include_data=include_data)
-            kept = _Kept(projector, LEAST_BYTES if include_data else LEAST_BYTES_WITHOUT_DATA)
+            kept = _Kept(projector, LEAST_BYTES if include_data else self._limits.payload_bytes)
         self._go_on(row.id, kept)
         yield kept
         self._keep(key, kept)

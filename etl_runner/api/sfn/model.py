@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from etl_runner.api.sfn.errors import AwsError, validation_error
 from etl_runner.jsontypes import Json
+from etl_runner.machine.limits import AWS, Limits
 
 if TYPE_CHECKING:
     from botocore.model import ServiceModel
@@ -40,14 +41,15 @@ class Rule:
     item: "Rule | None" = None
 
 
-def check(action: str, parameters: dict[str, Json]) -> dict[str, Json]:
+def check(action: str, parameters: dict[str, Json], limits: Limits = AWS) -> dict[str, Json]:
     """The parameters that the model has, without those that are null or unknown (AWS ignores them).
 
+    Payloads and definitions may have what `limits` say in place of what the model says.
     Raises AwsError: SerializationException for a wrong type, ValidationException with everything else.
     """
     rule = input_rule(action)
     given = _typed(rule, parameters)
-    errors = list(_faults(rule, given, ""))
+    errors = list(_faults(rule, given, "", _lengths(limits)))
     if errors:
         plural = "" if len(errors) == 1 else "s"
         raise validation_error(f"{len(errors)} validation error{plural} detected: {'; '.join(errors)}")
@@ -134,16 +136,22 @@ def _mistyped(value: Json, told: str) -> str:
 # --- constraints --------------------------------------------------------------------------------------------
 
 
-def _faults(rule: Rule, value: Json, place: str) -> Iterator[str]:
+def _lengths(limits: Limits) -> Mapping[str, int]:
+    """The shapes whose greatest length a setting may lift. Characters, as the model counts, not bytes."""
+    payload = limits.payload_bytes
+    return {"SensitiveData": payload, "SensitiveDataJobInput": payload, "Definition": limits.definition_bytes}
+
+
+def _faults(rule: Rule, value: Json, place: str, lengths: Mapping[str, int]) -> Iterator[str]:
     if rule.members is not None:
         for name, member in rule.members.items():
             at = f"{place}.{name}" if place else name
             if name in value:
-                yield from _faults(member, value[name], at)
+                yield from _faults(member, value[name], at, lengths)
             elif name in rule.required:
                 yield f"Value null at '{at}' failed to satisfy constraint: Member must not be null"
         return
-    for broken in _broken(rule, value):
+    for broken in _broken(rule, value, lengths.get(rule.name, rule.most)):
         yield _fault(rule, value, place, broken)
     if rule.item is not None:
         for number, each in enumerate(value, 1):
@@ -151,16 +159,16 @@ def _faults(rule: Rule, value: Json, place: str) -> Iterator[str]:
             if each is None:
                 yield f"Value null at '{at}' failed to satisfy constraint: Member must not be null"
             else:
-                yield from _faults(rule.item, each, at)
+                yield from _faults(rule.item, each, at, lengths)
 
 
-def _broken(rule: Rule, value: Json) -> Iterator[str]:
+def _broken(rule: Rule, value: Json, most: float | None) -> Iterator[str]:
     numeric = rule.kind in {"integer", "long", "float", "double"}
     what, size = ("value", value) if numeric else ("length", 0 if rule.kind == "boolean" else len(value))
     if rule.pattern and _compiled(rule.pattern).fullmatch(value) is None:
         yield f"satisfy regular expression pattern: {rule.pattern}"
-    if rule.most is not None and size > rule.most:
-        yield f"have {what} less than or equal to {rule.most}"
+    if most is not None and size > most:
+        yield f"have {what} less than or equal to {most}"
     if rule.least is not None and size < rule.least:
         yield f"have {what} greater than or equal to {rule.least}"
     if rule.enum and value not in rule.enum:

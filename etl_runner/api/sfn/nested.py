@@ -33,6 +33,7 @@ class Nested:
         with _told():
             request = start_request(
                 find_target(self._rooms, state_machine_arn),
+                limits=self._rooms.limits,
                 name=name,
                 input_text=input_text,
                 origin=origin,

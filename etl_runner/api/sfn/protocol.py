@@ -11,7 +11,7 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
-from etl_runner.api.edge import Refused, blocking, parse_json, read_body
+from etl_runner.api.edge import LEAST_BODY_BYTES, Refused, blocking, parse_json, read_body
 from etl_runner.api.operations import Operations
 from etl_runner.api.sfn.actions import actions
 from etl_runner.api.sfn.call import Call, Reply
@@ -20,6 +20,7 @@ from etl_runner.api.sfn.errors import AwsError
 from etl_runner.api.sfn.model import check
 from etl_runner.errors import StoreError
 from etl_runner.jsontypes import Json, dumps
+from etl_runner.machine.limits import Limits
 
 _log = structlog.get_logger("http")
 
@@ -38,8 +39,8 @@ _OF_ACCOUNTS: Final = frozenset(
 )
 """Parameters that name what belongs to an account."""
 
-MOST_BODY_BYTES: Final = 8 * 1_048_576
-"""A definition may have 1 MiB, and as JSON in JSON each of its characters may take several."""
+LIKELY_TIMES: Final = 8
+"""A definition or a payload is JSON in JSON in a call, where each of its characters may take several."""
 
 _JSON_1_0: Final = "application/x-amz-json-1.0"
 
@@ -75,14 +76,14 @@ async def _reply(request: Request, request_id: str) -> Reply:
     operations: Operations = request.app.state.operations
     rooms = operations.rooms
     now_ms = rooms.clock.now_ms()
-    body = await read_body(request, most=MOST_BODY_BYTES)
+    body = await read_body(request, most=_most_body_bytes(rooms.limits))
     callers: Callers = request.app.state.callers
     caller = callers.of(request, body, service=SERVICE, now_ms=now_ms)
     name = request.headers.get("x-amz-target", "").removeprefix(PREFIX)
     action = actions().get(name)
     if action is None:
         raise AwsError("UnknownOperationException", f"The operation {name!r} is not offered here.")
-    parameters = _checked(name, parse_json(body) if body else {})
+    parameters = _checked(name, parse_json(body) if body else {}, rooms.limits)
     _check_account(caller, name, parameters)
     call = Call(
         parameters=parameters,
@@ -134,8 +135,12 @@ async def _hung_up(request: Request) -> None:
         pass
 
 
-def _checked(name: str, parameters: Json) -> dict[str, Json]:
+def _most_body_bytes(limits: Limits) -> int:
+    return LIKELY_TIMES * max(limits.definition_bytes, limits.payload_bytes, LEAST_BODY_BYTES)
+
+
+def _checked(name: str, parameters: Json, limits: Limits) -> dict[str, Json]:
     """The parameters that the model knows. Raises AwsError for what it forbids."""
     if not isinstance(parameters, dict):
         raise AwsError("SerializationException", "Start of structure or map was expected in the body.")
-    return check(name, parameters)
+    return check(name, parameters, limits)

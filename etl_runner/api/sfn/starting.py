@@ -10,7 +10,8 @@ from etl_runner.api.sfn.jackson import NotJson, read
 from etl_runner.api.sfn.names import check_name
 from etl_runner.engine.knocks import Reuse, StartRequest
 from etl_runner.engine.machine_shapes import Target
-from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json
+from etl_runner.jsontypes import Json
+from etl_runner.machine.limits import Limits
 
 NOT_SUPPORTED: Final = "This operation is not supported by this type of state machine"
 
@@ -43,14 +44,14 @@ def labelled_arn() -> AwsError:
     )
 
 
-def read_input(text: str) -> Json:
+def read_input(text: str, limits: Limits) -> Json:
     """The input of an execution. Raises AwsError InvalidExecutionInput."""
     try:
         value = read(text)
     except NotJson as fault:
         raise _invalid_input(str(fault) or "Invalid execution input.") from None
-    if len(text.encode(errors="surrogatepass")) > PAYLOAD_LIMIT_BYTES:
-        raise _invalid_input(f"Input size exceeds the maximum of {PAYLOAD_LIMIT_BYTES} bytes.")
+    if len(text.encode(errors="surrogatepass")) > limits.payload_bytes:
+        raise _invalid_input(f"Input size exceeds the maximum of {limits.payload_bytes} bytes.")
     return value
 
 
@@ -61,6 +62,7 @@ def _invalid_input(why: str) -> AwsError:
 def start_request(
     target: Target,
     *,
+    limits: Limits,
     name: str | None = None,
     input_text: str = "{}",
     trace_header: str | None = None,
@@ -82,7 +84,7 @@ def start_request(
         express=target.express,
         sync=sync,
         name=name or str(uuid.uuid4()),
-        input=read_input(input_text),
+        input=read_input(input_text, limits),
         input_text=input_text,
         trace_header=trace_header,
         origin=origin,

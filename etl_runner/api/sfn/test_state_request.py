@@ -14,6 +14,7 @@ from etl_runner.asl import model
 from etl_runner.asl.parse import parse_definition
 from etl_runner.errors import DefinitionError, NotFound
 from etl_runner.jsontypes import Json, dumps_text
+from etl_runner.machine.limits import Limits
 from etl_runner.offline.one_state import Found, find_state
 
 ONLY_STATE: Final = "StateName"
@@ -64,14 +65,14 @@ class Asked:
         return self.found.state.name
 
 
-def read_request(given: dict[str, Json]) -> Asked:
+def read_request(given: dict[str, Json], limits: Limits) -> Asked:
     """Check a request. Raises AwsError."""
     mock = _mock(given.get("mock"))
-    definition, machine, found = _machine(given["definition"], given.get("stateName"))
+    definition, machine, found = _machine(given["definition"], given.get("stateName"), limits)
     configuration = given.get("stateConfiguration", {})
     _check_together(given, configuration, found.state, mock)
     text = given.get("input", "{}")
-    value = read_input(text)
+    value = read_input(text, limits)
     context = _json(given["context"], "Context") if "context" in given else None
     if context is not None:
         check_context(context)
@@ -134,12 +135,12 @@ def _check_result(state: model.State, mock: Mock, mode: str) -> None:
 # --- the state ----------------------------------------------------------------------------------------------
 
 
-def _machine(text: str, name: str | None) -> tuple[str, model.StateMachine, Found]:
+def _machine(text: str, name: str | None, limits: Limits) -> tuple[str, model.StateMachine, Found]:
     if name is None:
         text = _around(text)
         name = ONLY_STATE
     try:
-        machine = parse_definition(text)
+        machine = parse_definition(text, bounds=limits.bounds)
         return text, machine, find_state(machine, name)
     except DefinitionError as error:
         raise invalid_definition(text, error.faults) from None
@@ -190,7 +191,11 @@ def _check_together(
         if field_name in configuration or field_name in given:
             raise validation_error(f"TestState does not support {told} when a mock is not specified.")
     if isinstance(state, model.MapState | model.ParallelState):
-        raise validation_error(f"State type '{kind}' is not supported when a mock is not specified")
+        raise AwsError(
+            "InvalidDefinition",
+            "TestState API does not support Map or Parallel states. Supported state types include: "
+            "[Task, Wait, Pass, Succeed, Fail, Choice]",
+        )
     if isinstance(state, model.TaskState):
         _check_task(state)
         if "roleArn" not in given:

@@ -54,7 +54,15 @@ def begin(asked: Asked, call: Call, rng: random.Random) -> OneState:
         ),
         reader_data=asked.reader_data,
     )
-    return OneState(asked.machine, asked.name, asked.given, around, now_ms=call.now_ms, rng=rng)
+    return OneState(
+        asked.machine,
+        asked.name,
+        asked.given,
+        around,
+        now_ms=call.now_ms,
+        rng=rng,
+        limits=call.rooms.limits,
+    )
 
 
 def _first_item(asked: Asked) -> Json:

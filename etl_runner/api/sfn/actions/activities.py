@@ -22,7 +22,7 @@ def create_activity(call: Call) -> Reply:
     """CreateActivity: of a name that is registered, the activity that has it."""
     given = call.parameters
     check_name(given["name"])
-    tags = tags_of(given.get("tags", ()))
+    tags = tags_of(given.get("tags", ()), call.rooms.limits.tags)
     encryption = given.get("encryptionConfiguration")
     arn = activity_arn(given["name"], account=call.account, region=call.region)
     wanted = ActivityRow(
@@ -33,6 +33,8 @@ def create_activity(call: Call) -> Reply:
     )
     registry = Activities(call.rooms.store)
     is_new = registry.get(arn) is None
+    if is_new and registry.count(arn.removesuffix(given["name"])) >= call.rooms.limits.activities:
+        raise AwsError("ActivityLimitExceeded", "The maximum number of activities has been reached.")
     created = registry.create(wanted)
     if created.encryption != wanted.encryption:
         raise AwsError(

@@ -31,6 +31,7 @@ def _start_request(call: Call) -> StartRequest:
     given = call.parameters
     return start_request(
         find_target(call.rooms, given["stateMachineArn"]),
+        limits=call.rooms.limits,
         name=given.get("name"),
         input_text=given.get("input", "{}"),
         trace_header=given.get("traceHeader"),

@@ -34,6 +34,7 @@ def _request(call: Call) -> StartRequest:
         raise type_not_supported()
     return start_request(
         target,
+        limits=call.rooms.limits,
         name=given.get("name"),
         input_text=given.get("input", "{}"),
         trace_header=given.get("traceHeader"),

@@ -15,7 +15,15 @@ from etl_runner.api.sfn.names import check_name
 from etl_runner.api.sfn.paging import make_token, page_size, place_of
 from etl_runner.api.sfn.tagging import tags_of
 from etl_runner.arn import Arn
-from etl_runner.engine.machine_shapes import NO_LOGGING, NO_TRACING, OWN_KEY, Changes, Described, New
+from etl_runner.engine.machine_shapes import (
+    NO_LOGGING,
+    NO_TRACING,
+    OWN_KEY,
+    Changes,
+    Described,
+    New,
+    QuotaReached,
+)
 from etl_runner.errors import Conflict, DefinitionError, NotFound
 from etl_runner.jsontypes import Json
 from etl_runner.store.reads import ExecutionSummary, Reads
@@ -50,11 +58,14 @@ def create_state_machine(call: Call) -> Reply:
         tracing=tracing_of(given.get("tracingConfiguration")),
         encryption=encryption_of(given.get("encryptionConfiguration")),
         publish_as=publish_as,
-        tags=tags_of(given.get("tags", [])),
+        tags=tags_of(given.get("tags", []), call.rooms.limits.tags),
     )
     parsed = accept_definition(call.rooms, new.definition, express=kind == "EXPRESS")
     try:
         made = call.rooms.state_machines.create(replace(new, parsed=parsed))
+    except QuotaReached:
+        message = "The maximum number of state machines has been reached."
+        raise AwsError("StateMachineLimitExceeded", message) from None
     except Conflict:
         message = f"State Machine Already Exists: '{new.arn}'"
         raise AwsError("StateMachineAlreadyExists", message) from None

@@ -6,16 +6,17 @@ from typing import Final
 from etl_runner.api.sfn.arns import read_arn
 from etl_runner.api.sfn.call import Action, Call, Reply
 from etl_runner.api.sfn.errors import AwsError
-from etl_runner.api.sfn.tagging import MOST_TAGS, tags_of, too_many_tags
+from etl_runner.api.sfn.tagging import tags_of, too_many_tags
 from etl_runner.engine.machine_shapes import QuotaReached
 from etl_runner.store.activities import Activities
 
 
 def tag_resource(call: Call) -> Reply:
     """TagResource."""
-    arn, tags = _resource(call), tags_of(call.parameters["tags"])
+    most = call.rooms.limits.tags
+    arn, tags = _resource(call), tags_of(call.parameters["tags"], most)
     try:
-        call.rooms.state_machines.set_tags(arn, tags, most=MOST_TAGS)
+        call.rooms.state_machines.set_tags(arn, tags, most=most)
     except QuotaReached:
         raise too_many_tags() from None
     return {}

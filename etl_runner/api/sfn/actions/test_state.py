@@ -15,7 +15,7 @@ _RANDOM: Final = random.SystemRandom()
 
 async def test_state(call: Call) -> Reply:
     """TestState. The state may take five minutes, as on AWS."""
-    asked = await blocking(read_request, call.parameters)
+    asked = await blocking(read_request, call.parameters, call.rooms.limits)
     seed = random.Random(_RANDOM.getrandbits(64))  # noqa: S311 -- the machine wants a seeded source
     state = await blocking(begin, asked, call, seed)
     if asked.mock is not None:

@@ -33,10 +33,11 @@ def validate_definition(call: Call) -> Reply:
 
 def find_faults(call: Call, text: str, *, express: bool) -> list[Fault]:
     """All faults and warnings of a definition, resources that nobody here can do among them."""
-    faults = lint(text, express=express)
+    bounds = call.rooms.limits.bounds
+    faults = lint(text, express=express, bounds=bounds)
     if any(fault.severity == "error" for fault in faults):
         return faults
-    machine = parse_definition(text, express=express)
+    machine = parse_definition(text, express=express, bounds=bounds)
     return [
         *faults,
         *warnings_of(text),
