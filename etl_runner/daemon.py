@@ -66,12 +66,22 @@ class Service:
         self.services = Services(
             self.aws,
             threads=settings.tasks.calls,
-            calls=CallMaker(self.aws, account=settings.account, region=settings.region, clock=self.clock),
+            calls=CallMaker(
+                self.aws,
+                account=settings.account,
+                region=settings.region,
+                clock=self.clock,
+                limit_bytes=self.limits.payload_bytes,
+            ),
         )
         self._functions = PythonFunctions(
             self._registry,
-            WorkerPool(settings.tasks.processes, environment=_for_tasks() | self.aws.environment()),
-            ThreadFunctions(settings.tasks.threads),
+            WorkerPool(
+                settings.tasks.processes,
+                environment=_for_tasks() | self.aws.environment(),
+                limit_bytes=self.limits.payload_bytes,
+            ),
+            ThreadFunctions(settings.tasks.threads, limit_bytes=self.limits.payload_bytes),
             account=settings.account,
             region=settings.region,
             elsewhere=self.services,

@@ -91,7 +91,7 @@ class ServiceJobs:
         shown = job.result(shown) if job.result is not None else shown
         if status in job.failed or (job.succeeded is not None and not job.succeeded(answer)):
             raise task_failed(shown)
-        check_size(shown, self._service.name)
+        check_size(shown, self._service.name, call.limit_bytes)
         return shown
 
     def stop(self, call: ServiceCall, submitted: Json) -> None:

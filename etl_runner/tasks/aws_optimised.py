@@ -143,7 +143,7 @@ class Optimised:
         parameters = self._parameters(action, operation, call)
         answer = send(service, operation, parameters, call, refused=action.refused)
         result = action.result(service, operation, answer)
-        check_size(result, service.name)
+        check_size(result, service.name, call.limit_bytes)
         return result
 
     def jobs(self, resource: str) -> Jobs | None:
@@ -176,7 +176,7 @@ class Optimised:
             raise aws_faults.unusable(arguments, faults)
         given = action.prepare({k: v for k, v in arguments.items() if v is not None}, call)
         shape = operation.input_shape
-        parameters = to_parameters(shape, given, faults) if shape is not None else {}
+        parameters = to_parameters(shape, given, faults, sdk=1) if shape is not None else {}
         if faults:
             raise aws_faults.unusable(arguments, faults)
         for name, inner in shape.members.items() if shape is not None else ():

@@ -6,15 +6,17 @@ text. A blob that is no UTF-8 text comes back in base64: JSON could not hold it 
 
 import base64
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple
 
 from etl_runner.errors import StatesError
-from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json, dumps, dumps_text
+from etl_runner.jsontypes import Json, dumps, dumps_text
 from etl_runner.tasks.aws_naming import member
 from etl_runner.tasks.handlers import size_exceeded
 
 _NUMBERS: Final = {"integer": "an INTEGER", "long": "a LONG", "float": "a FLOAT", "double": "a DOUBLE"}
+_BOOLEANS: Final = {"true": True, "false": False}
 
 
 def members_by_name(shape: Any) -> dict[str, str]:
@@ -23,54 +25,73 @@ def members_by_name(shape: Any) -> dict[str, str]:
     return {member(name): name for name in names} | names
 
 
-def to_parameters(shape: Any, value: Json, faults: list[str]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Giving:
+    """What is being turned into parameters: the SDK whose ways it has, and what does not fit."""
+
+    sdk: Literal[1, 2]
+    faults: list[str]
+
+
+def to_parameters(shape: Any, value: Json, faults: list[str], *, sdk: Literal[1, 2] = 2) -> dict[str, Any]:
     """Turn Parameters into keyword arguments of a boto3 call; what does not fit is added to `faults`.
 
-    null stands for a field that is not there, as on AWS.
+    null stands for a field that is not there, as on AWS. `sdk`: which SDK for Java AWS reads the parameters
+    with, 1 for the optimised integrations and 2 for aws-sdk; each takes some values for what they mean:
+    1 a text for DynamoDB's attribute value and "true" for a boolean, 2 any JSON for a text.
     """
-    return _structure(shape, value, "Parameters", faults) or {}
+    return _structure(shape, value, "Parameters", _Giving(sdk, faults)) or {}
 
 
-def _structure(shape: Any, value: Json, name: str, faults: list[str]) -> dict[str, Any] | None:
+def _structure(shape: Any, value: Json, name: str, giving: _Giving) -> dict[str, Any] | None:
+    if giving.sdk == 1 and shape.name == "AttributeValue" and isinstance(value, str):
+        return {"S": value}  # the class has a constructor that takes a text
     if not isinstance(value, Mapping):
-        faults.append(f"The value for the field '{name}' must be an OBJECT")
+        giving.faults.append(f"The value for the field '{name}' must be an OBJECT")
         return None
     names = members_by_name(shape)
     made: dict[str, Any] = {}
     for key, inner in value.items():
         if key not in names:
-            faults.append(f"The field '{key}' is not supported by Step Functions")
+            giving.faults.append(f"The field '{key}' is not supported by Step Functions")
         elif inner is not None:
-            made[names[key]] = _to_boto(shape.members[names[key]], inner, key, faults)
+            made[names[key]] = _to_boto(shape.members[names[key]], inner, key, giving)
     return made
 
 
-def _to_boto(shape: Any, value: Json, name: str, faults: list[str]) -> Any:
+def _to_boto(shape: Any, value: Json, name: str, giving: _Giving) -> Any:
     if getattr(shape, "is_document_type", False) or (shape.serialization or {}).get("jsonvalue"):
         return value
+    value = _as_read(shape.type_name, value, giving.sdk)
     match shape.type_name:
         case "structure":
-            return _structure(shape, value, name, faults)
+            return _structure(shape, value, name, giving)
         case "list":
             if isinstance(value, list):
-                return [_to_boto(shape.member, item, name, faults) for item in value]
+                return [_to_boto(shape.member, item, name, giving) for item in value]
             kind = "an ARRAY"
         case "map":
             if isinstance(value, Mapping):
-                return {key: _to_boto(shape.value, item, name, faults) for key, item in value.items()}
+                return {key: _to_boto(shape.value, item, name, giving) for key, item in value.items()}
             kind = "an OBJECT"
         case "blob":
             # Recorded on AWS: s3:putObject with a Body of {"a":1} or false stores that JSON text.
             return value.encode() if isinstance(value, str) else dumps(value)
-        case "string" if isinstance(value, Mapping | list):
-            # AWS takes JSON where an API has a text: sfn:startExecution with an Input of {"a": 1}.
-            return dumps_text(value)
         case _:
             kind = _scalar_fault(shape.type_name, value)
             if not kind:
                 return int(value) if shape.type_name in {"integer", "long"} else value
-    faults.append(f"The value for the field '{name}' must be {kind}")
+    giving.faults.append(f"The value for the field '{name}' must be {kind}")
     return None
+
+
+def _as_read(type_name: str, value: Json, sdk: Literal[1, 2]) -> Json:
+    """What an SDK takes a value for, where it is of another type than it should be."""
+    if type_name == "string" and sdk == 2 and isinstance(value, Mapping | list):
+        return dumps_text(value)  # sfn:startExecution with an Input of {"a": 1}
+    if type_name == "boolean" and sdk == 1 and isinstance(value, str):
+        return _BOOLEANS.get(value, value)
+    return value
 
 
 def _scalar_fault(type_name: str, value: Json) -> str:
@@ -97,14 +118,15 @@ def missing_members(shape: Any, given: Mapping[str, Any]) -> list[str]:
     return [name for name in shape.required_members if name not in given]
 
 
-def to_json(shape: Any, answer: Mapping[str, Any], task: str) -> dict[str, Json]:
+def to_json(shape: Any, answer: Mapping[str, Any], task: str, limit_bytes: int) -> dict[str, Json]:
     """Turn boto3's answer into JSON. Raises StatesError States.DataLimitExceeded for one that is too big."""
+    room = _Room(task, limit_bytes)
     made = {
-        member(name): _from_boto(inner, answer[name], task)
+        member(name): _from_boto(inner, answer[name], room)
         for name, inner in (shape.members if shape is not None else {}).items()
         if answer.get(name) is not None
     }
-    check_size(made, task)
+    room.check(len(dumps(made)))
     return made
 
 
@@ -136,26 +158,36 @@ def _from_boto_v1(shape: Any, value: Any) -> Json:
             return value
 
 
-def check_size(result: Json, task: str) -> None:
+def check_size(result: Json, task: str, limit_bytes: int) -> None:
     """Raise StatesError States.DataLimitExceeded when a result is over the payload limit."""
-    if len(dumps(result)) > PAYLOAD_LIMIT_BYTES:
-        raise StatesError("States.DataLimitExceeded", size_exceeded(task))
+    _Room(task, limit_bytes).check(len(dumps(result)))
 
 
-def _from_boto(shape: Any, value: Any, task: str) -> Json:
+class _Room(NamedTuple):
+    """What a result may have, and whom one is blamed on that has more."""
+
+    task: str
+    limit_bytes: int
+
+    def check(self, size: int) -> None:
+        if size > self.limit_bytes:
+            raise StatesError("States.DataLimitExceeded", size_exceeded(self.task))
+
+
+def _from_boto(shape: Any, value: Any, room: _Room) -> Json:
     if hasattr(value, "read"):
-        return _text(_read(value, task))
+        return _text(_read(value, room))
     match shape.type_name:
         case "structure" if isinstance(value, Mapping) and not getattr(shape, "is_document_type", False):
             return {
-                member(name): _from_boto(inner, value[name], task)
+                member(name): _from_boto(inner, value[name], room)
                 for name, inner in shape.members.items()
                 if value.get(name) is not None
             }
         case "list":
-            return [_from_boto(shape.member, item, task) for item in value]
+            return [_from_boto(shape.member, item, room) for item in value]
         case "map":
-            return {key: _from_boto(shape.value, item, task) for key, item in value.items()}
+            return {key: _from_boto(shape.value, item, room) for key, item in value.items()}
         case "blob":
             return _text(value) if isinstance(value, bytes | bytearray) else value
         case "timestamp" if isinstance(value, datetime):
@@ -164,13 +196,12 @@ def _from_boto(shape: Any, value: Any, task: str) -> Json:
             return value
 
 
-def _read(stream: Any, task: str) -> bytes:
+def _read(stream: Any, room: _Room) -> bytes:
     try:
-        data: bytes = stream.read(PAYLOAD_LIMIT_BYTES + 1)
+        data: bytes = stream.read(room.limit_bytes + 1)
     finally:
         stream.close()  # what is left of a larger object is not read
-    if len(data) > PAYLOAD_LIMIT_BYTES:
-        raise StatesError("States.DataLimitExceeded", size_exceeded(task))
+    room.check(len(data))
     return data
 
 

@@ -8,6 +8,7 @@ from etl_runner.arn import DEFAULT_ACCOUNT, DEFAULT_REGION, Arn
 from etl_runner.aws import AwsAccess
 from etl_runner.clock import Clock, SystemClock
 from etl_runner.errors import InvalidInput
+from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES
 from etl_runner.tasks.contract import Invocation
 from etl_runner.tasks.integration import PREFIX, ServiceCall
 from etl_runner.tasks.nested import NestedExecutions
@@ -23,6 +24,7 @@ class CallMaker:
     `account` and `region` are this service's own: executions there call AWS where `aws` says. A call of an
     execution of another region goes to that region. Where a stand-in is in AWS's place, an execution of
     another account calls it with the account's number as its access key id: stand-ins take it for that.
+    `limit_bytes` is what a result may have.
     """
 
     def __init__(
@@ -32,12 +34,14 @@ class CallMaker:
         account: str = DEFAULT_ACCOUNT,
         region: str = DEFAULT_REGION,
         clock: Clock | None = None,
+        limit_bytes: int = PAYLOAD_LIMIT_BYTES,
     ) -> None:
         self.nested: NestedExecutions | None = None
         self.states: Callable[[str], AwsAccess | None] | None = None
         self._aws = aws
         self._account = account
         self._region = region
+        self._limit_bytes = limit_bytes
         self._clock = clock or SystemClock()
         self._roles = RoleSessions(aws)
         self._accounts: dict[str, AwsAccess] = {}
@@ -57,6 +61,7 @@ class CallMaker:
             region=None if region == self._region else region,
             task_token=invocation.task_token,
             role_arn=role_arn,
+            limit_bytes=self._limit_bytes,
             nested=self.nested,
         )
 

@@ -77,7 +77,9 @@ def _token(connection_arn: str, secret: Mapping[str, Any], call: ServiceCall) ->
     key = f"{connection_arn} {hash(dumps(secret))}"
     found = _tokens.get(key)
     if found is None:
-        answer = send(_token_request(secret), "http", timeout_s=call.remaining_s)
+        answer = send(
+            _token_request(secret), "http", limit_bytes=call.limit_bytes, timeout_s=call.remaining_s
+        )
         granted = answer.body if isinstance(answer.body, dict) else {}
         token = granted.get("access_token")
         if not isinstance(token, str):

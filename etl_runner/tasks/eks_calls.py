@@ -32,7 +32,7 @@ def call_api(call: ServiceCall) -> Json:
     if answer.status >= _ERRORS:
         raise _refused(answer)
     shown = answer.as_json()
-    check_size(shown, "eks")
+    check_size(shown, "eks", call.limit_bytes)
     return shown
 
 
@@ -68,7 +68,7 @@ class KubernetesJobs:
         options = given.get("LogOptions") or {}
         if options.get("RetrieveLogs"):
             shown["Logs"] = _logs(call, given)
-        check_size(shown, "eks")
+        check_size(shown, "eks", call.limit_bytes)
         return shown
 
     def stop(self, call: ServiceCall, _submitted: Json) -> None:
@@ -147,7 +147,7 @@ def _send(call: ServiceCall, method: str, path: str, body: Json = None, query: J
     verify: Any = True
     if request.url.startswith("https:"):
         verify = ssl.create_default_context(cadata=base64.b64decode(given["CertificateAuthority"]).decode())
-    return send(request, "eks", timeout_s=call.remaining_s, verify=verify)
+    return send(request, "eks", limit_bytes=call.limit_bytes, timeout_s=call.remaining_s, verify=verify)
 
 
 def _token(call: ServiceCall) -> str:

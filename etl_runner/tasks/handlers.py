@@ -140,7 +140,9 @@ def _failed(fault: BaseException, request_id: str) -> tuple[str, str]:
     return name, failure_cause(message, name, request_id, _stack_of(fault))
 
 
-def _call(load: Callable[[], Handler], arguments: bytes, context: Context, task: str) -> Ended:
+def _call(
+    load: Callable[[], Handler], arguments: bytes, context: Context, task: str, limit_bytes: int
+) -> Ended:
     try:
         result = load()(loads(arguments), context)
     except BaseException as fault:  # noqa: BLE001 -- whatever a function does is an outcome, sys.exit included
@@ -154,21 +156,27 @@ def _call(load: Callable[[], Handler], arguments: bytes, context: Context, task:
         error = "Runtime.MarshalError"
         message = f"Unable to marshal response: {fault}"
         return Ended(error=error, cause=failure_cause(message, error, context.aws_request_id))
-    if len(output) > PAYLOAD_LIMIT_BYTES:
+    if len(output) > limit_bytes:
         return Ended(error="States.DataLimitExceeded", cause=size_exceeded(task))
     return Ended(output=output)
 
 
 def call(
-    load: Callable[[], Handler], arguments: bytes, context: Context, task: str, *, alone: bool = False
+    load: Callable[[], Handler],
+    arguments: bytes,
+    context: Context,
+    task: str,
+    *,
+    limit_bytes: int = PAYLOAD_LIMIT_BYTES,
+    alone: bool = False,
 ) -> Ended:
     """Run a handler on JSON text to its end. Never raises; receipts of versioned writes are gathered.
 
-    `task` is what a result over the size limit is blamed on. `alone` says that nothing else is at work in
-    this process, so that what the handler writes in threads of its own is gathered too.
+    `task` is what a result of more than `limit_bytes` is blamed on. `alone` says that nothing else is at work
+    in this process, so that what the handler writes in threads of its own is gathered too.
     """
     with collecting(all_threads=alone) as receipts:
-        ended = _call(load, arguments, context, task)
+        ended = _call(load, arguments, context, task, limit_bytes)
     if receipts:
         ended = msgspec.structs.replace(ended, written=msgspec.json.encode(receipts))
     return ended

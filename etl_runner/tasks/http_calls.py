@@ -6,7 +6,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from etl_runner.errors import StatesError
-from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json, dumps, loads
+from etl_runner.jsontypes import Json, dumps, loads
 from etl_runner.tasks.handlers import CAUSE_LIMIT, size_exceeded
 
 METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
@@ -53,9 +53,9 @@ class HttpAnswer:
 
 
 def send(
-    request: HttpRequest, task: str, *, timeout_s: float | None = None, verify: Any = True
+    request: HttpRequest, task: str, *, limit_bytes: int, timeout_s: float | None = None, verify: Any = True
 ) -> HttpAnswer:
-    """Send a request once. Raises StatesError States.Http.Socket when no answer comes, and for a big one."""
+    """Send a request once. Raises StatesError: States.Http.Socket when no answer comes, and for a big one."""
     import httpx  # noqa: PLC0415 -- a tenth of a second that only such tasks need pay
 
     patience_s = TIMEOUT_S if timeout_s is None else max(1.0, min(timeout_s, TIMEOUT_S))
@@ -70,7 +70,7 @@ def send(
                 status=answer.status_code,
                 reason=answer.reason_phrase,
                 headers=_headers(answer.headers.raw),
-                body=_body(_read(answer, task), answer.headers.get("content-type", "")),
+                body=_body(_read(answer, task, limit_bytes), answer.headers.get("content-type", "")),
             )
     except (httpx.HTTPError, httpx.InvalidURL) as fault:
         what = f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__
@@ -115,11 +115,11 @@ def _headers(items: list[tuple[bytes, bytes]]) -> dict[str, list[str]]:
     return made
 
 
-def _read(answer: Any, task: str) -> bytes:
+def _read(answer: Any, task: str, limit_bytes: int) -> bytes:
     body = bytearray()
     for chunk in answer.iter_bytes():
         body += chunk
-        if len(body) > PAYLOAD_LIMIT_BYTES:
+        if len(body) > limit_bytes:
             raise StatesError("States.DataLimitExceeded", size_exceeded(task))
     return bytes(body)
 

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any, Final, Protocol
 
 from etl_runner.aws import AwsAccess, ClientProfile
-from etl_runner.jsontypes import Json
+from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, Json
 from etl_runner.tasks.nested import NestedExecutions
 
 PREFIX: Final = "arn:aws:states:::"
@@ -64,6 +64,7 @@ class ServiceCall:
 
     `remaining_s` is the time until the state's own timeout, None where it has none. `region` is where the
     service is called, None for the region of `aws` itself. `role_arn` is the role of Credentials.
+    `limit_bytes` is what the result may have.
     """
 
     resource: str
@@ -76,6 +77,7 @@ class ServiceCall:
     region: str | None = None
     task_token: str | None = None
     role_arn: str | None = None
+    limit_bytes: int = PAYLOAD_LIMIT_BYTES
     nested: NestedExecutions | None = None
 
     @property

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from etl_runner.jsontypes import dumps
+from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, dumps
 from etl_runner.tasks.context import Context
 from etl_runner.tasks.contract import Failed, Invocation, Outcome, Sink
 from etl_runner.tasks.daemon_threads import DaemonThreads
@@ -57,7 +57,7 @@ class CapturingHandler(logging.Handler):
 
 
 class ThreadFunctions:
-    """Runs functions in up to `size` threads.
+    """Runs functions in up to `size` threads. `limit_bytes` is what a result may have.
 
     A thread cannot be killed. When a function's own timeout has passed, its failure (`Sandbox.Timedout`) is
     told and a later answer is dropped, but the thread works on and keeps its place until it ends by
@@ -65,7 +65,8 @@ class ThreadFunctions:
     goes to the daemon's own stdout, which all threads share.
     """
 
-    def __init__(self, size: int = DEFAULT_THREADS) -> None:
+    def __init__(self, size: int = DEFAULT_THREADS, *, limit_bytes: int = PAYLOAD_LIMIT_BYTES) -> None:
+        self._limit_bytes = limit_bytes
         self._threads = DaemonThreads(size, "function")
         self._lock = threading.Lock()  # guards what follows and Call.closed
         self._open: dict[str, Call] = {}
@@ -125,7 +126,9 @@ class ThreadFunctions:
             partial(self._progress, call_),
             worker=threading.current_thread().name,
         )
-        ended = call(lambda: self._handler(spec), arguments, context, call_.task)
+        ended = call(
+            lambda: self._handler(spec), arguments, context, call_.task, limit_bytes=self._limit_bytes
+        )
         self._tell(call_, outcome_of(invocation.token, ended))
 
     def _handler(self, spec: FunctionSpec) -> Handler:

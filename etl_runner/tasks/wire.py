@@ -16,11 +16,14 @@ from etl_runner.tasks.handlers import Ended
 _LENGTH: Final = struct.Struct(">I")
 HEADER_BYTES: Final = _LENGTH.size
 FRAME_LIMIT: Final = 256 * 2**20
-"""No honest frame is longer; a payload has at most 256 KiB, receipts a few hundred bytes each."""
+"""No honest frame is longer; a payload has 64 MiB where most is allowed, receipts some hundred bytes each."""
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
-    """To the worker: call this function. `arguments` is JSON text; a result too big is blamed on `task`."""
+    """To the worker: call this function. `arguments` is JSON text.
+
+    A result of more than `limit_bytes` is blamed on `task`.
+    """
 
     context: ContextFields
     module: str
@@ -29,6 +32,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, tag="run"):
     environment: dict[str, str]
     arguments: bytes
     task: str
+    limit_bytes: int
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):

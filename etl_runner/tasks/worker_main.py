@@ -149,7 +149,7 @@ class Worker:
         context = Context(run.context, self._report, worker=self._name)
         with environment(run.environment):
             load = partial(self._handler, run.module, run.function)
-            ended = call(load, run.arguments, context, run.task, alone=True)
+            ended = call(load, run.arguments, context, run.task, limit_bytes=run.limit_bytes, alone=True)
         self._go_home()
         return ended
 

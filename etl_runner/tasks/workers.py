@@ -20,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from etl_runner.jsontypes import dumps
+from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES, dumps
 from etl_runner.tasks.contract import Failed, Invocation, Outcome, Sink
 from etl_runner.tasks.functions import FunctionSpec
 from etl_runner.tasks.handlers import Ended, sandbox_cause, timed_out
@@ -37,16 +37,24 @@ TERM_GRACE_S: Final = 2.0
 
 class WorkerPool:
     """Runs process functions in up to `size` workers (default: one per CPU); what waits is first come, first
-    served. `environment` is the workers' whole environment (default: this process's).
+    served. `environment` is the workers' whole environment (default: this process's), `limit_bytes` what a
+    result may have.
 
     A function's own timeout counts from the moment when its worker takes it and ends the worker and all that
     it has started; the outcome is Lambda's `Sandbox.Timedout`. The state's timeout is the machine's, which
     calls `cancel`.
     """  # noqa: D205 -- one sentence says both
 
-    def __init__(self, size: int | None = None, *, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        size: int | None = None,
+        *,
+        environment: Mapping[str, str] | None = None,
+        limit_bytes: int = PAYLOAD_LIMIT_BYTES,
+    ) -> None:
         self.size = size or os.cpu_count() or 1
         self._environment = dict(os.environ if environment is None else environment)
+        self._limit_bytes = limit_bytes
         self._commands: deque[Callable[[], None]] = deque()
         self._wake_out, self._wake_in = socket.socketpair()
         self._wake_in.setblocking(False)
@@ -274,6 +282,7 @@ class WorkerPool:
             environment=dict(job.spec.environment),
             arguments=job.arguments,
             task=job.task,
+            limit_bytes=self._limit_bytes,
         )
         slot.job = job
         if slot.ready:

@@ -41,12 +41,12 @@ class ApiGateway(Optimised):
         request = _request(call.arguments)
         if call.arguments.get("AuthType", _AUTHS[0]) != _AUTHS[0]:
             _sign(request, call)
-        answer = send(request, self.name, timeout_s=call.remaining_s)
+        answer = send(request, self.name, limit_bytes=call.limit_bytes, timeout_s=call.remaining_s)
         if answer.status >= _ERROR_STATUS:
             body = answer.body if isinstance(answer.body, str) else dumps_text(answer.body)
             raise StatesError(f"ApiGateway.{answer.status}", body[:CAUSE_LIMIT])
         shown = answer.as_json()
-        check_size(shown, self.name)
+        check_size(shown, self.name, call.limit_bytes)
         return shown
 
 

@@ -101,7 +101,7 @@ class AwsSdk:
         try:
             answer = call.send(target.boto3_name, xform_name(target.name), parameters)
             set_right(target.boto3_name, target.name, parameters, answer)
-            return to_json(operation.output_shape, answer, f"aws-sdk:{target.service}")
+            return to_json(operation.output_shape, answer, f"aws-sdk:{target.service}", call.limit_bytes)
         except ParamValidationError as fault:
             raise aws_faults.invalid(fault, model) from fault
         except ClientError as fault:

@@ -56,7 +56,7 @@ def invoke_model(call: ServiceCall) -> Json:
         shown = {"Output": {"S3Uri": target}, "ContentType": answer["contentType"]}
     else:
         shown = {"Body": _parsed(raw), "ContentType": answer["contentType"]}
-    check_size(shown, "bedrock")
+    check_size(shown, "bedrock", call.limit_bytes)
     return shown
 
 

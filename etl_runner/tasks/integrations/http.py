@@ -41,12 +41,12 @@ class Http(Optimised):
         connection = connection_arn(call.arguments)
         if connection:
             authorise(request, connection, call)
-        answer = send(request, self.name, timeout_s=call.remaining_s)
+        answer = send(request, self.name, limit_bytes=call.limit_bytes, timeout_s=call.remaining_s)
         shown = answer.as_json()
         shown["Headers"] = {name.lower(): values for name, values in answer.headers.items()}
         if answer.status not in _SUCCESS:
             raise StatesError(f"States.Http.StatusCode.{answer.status}", dumps_text(shown)[:CAUSE_LIMIT])
-        check_size(shown, self.name)
+        check_size(shown, self.name, call.limit_bytes)
         return shown
 
 
@@ -91,7 +91,7 @@ def _request(call: ServiceCall) -> HttpRequest:
         url=given["ApiEndpoint"],
         headers={
             "User-Agent": f"Amazon|StepFunctions|HttpInvoke|{region}",
-            "Range": "bytes=0-262144",
+            "Range": f"bytes=0-{call.limit_bytes}",
             **given_headers(given.get("Headers")),
         },
         query=pairs(given.get("QueryParameters")),

@@ -52,7 +52,7 @@ class Functions(Optimised):
         if _ARN.match(call.resource):
             answer, body = _invoke({"FunctionName": call.resource}, dumps(call.arguments), call)
             result = _parsed(body)
-            check_size(result, call.resource)
+            check_size(result, call.resource, call.limit_bytes)
             return result
         faults = check_values(call.arguments)
         if faults:
@@ -70,7 +70,7 @@ class Functions(Optimised):
         )
         if "LogResult" in answer:
             shown["LogResult"] = answer["LogResult"]
-        check_size(shown, "lambda")
+        check_size(shown, "lambda", call.limit_bytes)
         return shown
 
 

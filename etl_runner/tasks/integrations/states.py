@@ -121,7 +121,7 @@ class Executions:
             shown |= {name: loads(shown[name]) for name in ("Input", "Output") if name in shown}
         if shown["Status"] != "SUCCEEDED":
             raise task_failed(shown)
-        check_size(shown, SERVICE.name)
+        check_size(shown, SERVICE.name, call.limit_bytes)
         return shown
 
     def stop(self, call: ServiceCall, submitted: Json) -> None:
