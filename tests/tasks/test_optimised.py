@@ -155,6 +155,40 @@ def test_a_change_tells_what_was_asked_for_and_no_more(run: Any, table: str, for
 
 
 @pytest.mark.parametrize(
+    ("given", "stored"),
+    [
+        ("text", {"S": "text"}),
+        ({"L": ["a", {"N": "1"}]}, {"L": [{"S": "a"}, {"N": "1"}]}),
+        ({"M": {"in": "a"}}, {"M": {"in": {"S": "a"}}}),
+        ({"BOOL": "false"}, {"BOOL": False}),
+    ],
+)
+def test_a_text_is_an_attribute_value_as_in_the_older_sdk(
+    run: Any, aws: AwsAccess, table: str, given: Json, stored: Json
+) -> None:
+    output(run("dynamodb:putItem", {"TableName": table, "Item": {"id": "id1", "given": given}}))
+
+    [item] = aws.client("dynamodb").scan(TableName=table)["Items"]
+    assert item == {"id": {"S": "id1"}, "given": stored}
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        (1, "The value for the field 'Item' must be an OBJECT"),
+        ({"S": {"a": 1}}, "The value for the field 'S' must be a STRING"),
+        ({"N": 1}, "The value for the field 'N' must be a STRING"),
+        ({"BOOL": "maybe"}, "The value for the field 'BOOL' must be a BOOLEAN"),
+    ],
+)
+def test_anything_else_needs_its_type(run: Any, table: str, given: Json, fault: str) -> None:
+    failed = run("dynamodb:putItem", {"TableName": table, "Item": {"id": "id1", "given": given}})
+
+    assert failed.error == "States.Runtime"
+    assert failed.cause.endswith(f"could not be used to start the Task: [{fault}]")
+
+
+@pytest.mark.parametrize(
     ("parameters", "error", "cause"),
     [
         (
