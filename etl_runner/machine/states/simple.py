@@ -56,7 +56,8 @@ def enter_choice(decision: Decision, frame: Frame, state: model.ChoiceState) -> 
     if chosen is None:
         if state.default is None:
             raise StatesError(
-                "States.NoChoiceMatched", "No choice rule holds and the Choice state has no Default."
+                "States.NoChoiceMatched",
+                "Failed to transition out of the state. The state does not point to a next state.",
             )
         pass_through(decision, frame, state, state.default)
     elif jsonata:
