@@ -32,7 +32,7 @@ def test_without_default_no_rule_holding_is_an_error() -> None:
     run = Run(single(CHOICE, Big=BIG, Small=SMALL), {"n": 0})
 
     assert run.error[0] == "States.NoChoiceMatched"
-    assert run.error[1].endswith(" The state does not point to a next state.")
+    assert str(run.error[1]).endswith(" The state does not point to a next state.")
 
 
 def test_seconds_are_waited_and_the_input_passes_through() -> None:
