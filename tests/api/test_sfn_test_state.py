@@ -336,6 +336,42 @@ def test_a_sync_mock_is_held_to_what_is_polled() -> None:
 
 
 @pytest.mark.parametrize(
+    ("resource", "arguments", "result", "field"),
+    [
+        (
+            "sqs:sendMessage",
+            {"QueueUrl": "q", "MessageBody": "m"},
+            {"MD5OfMessageBody": 1},
+            "MD5OfMessageBody",
+        ),
+        (
+            "aws-sdk:sqs:sendMessage",
+            {"QueueUrl": "q", "MessageBody": "m"},
+            {"Md5OfMessageBody": 1},
+            "Md5OfMessageBody",
+        ),
+        ("dynamodb:getItem", {"TableName": "t", "Key": {}}, {"Item": {"a": {"BOOL": "x"}}}, "BOOL"),
+        ("aws-sdk:dynamodb:getItem", {"TableName": "t", "Key": {}}, {"Item": {"a": {"Bool": "x"}}}, "Bool"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_mock_is_held_to_names_as_the_integration_writes_them(
+    resource: str, arguments: Any, result: Any, field: str
+) -> None:
+    state = {
+        "Type": "Task",
+        "Resource": f"arn:aws:states:::{resource}",
+        "Parameters": arguments,
+        "End": True,
+    }
+    kind = "a boolean" if field.lower() == "bool" else "a string"
+
+    assert refused(state, {}, mock={"result": result}) == (
+        f"Mock result schema validation error: Field '{field}' must be {kind}"
+    )
+
+
+@pytest.mark.parametrize(
     "resource",
     ["arn:aws:states:::sqs:sendMessage.waitForTaskToken", "arn:aws:lambda:us-east-1:123456789012:function:f"],
 )

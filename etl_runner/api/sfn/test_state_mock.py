@@ -1,7 +1,8 @@
 """Mocked results held to the API model of what the task would have called (fieldValidationMode)."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from etl_runner.api.sfn.errors import AwsError, validation_error
@@ -39,26 +40,44 @@ _FREE: Final = {("lambda", "invoke"): ("Payload",), ("bedrock", "invokeModel"): 
 """Members that an optimised integration reads as JSON, whatever kind they have in the API."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Check:
+    """How an answer is looked at: `named` gives a member's name in it, `free` names what may be anything."""
+
+    named: Callable[[str], str]
+    free: tuple[str, ...]
+    strict: bool
+
+
 def check_mock(resource: str, result: Json, mode: str) -> None:
     """Raise AwsError ValidationException for a mocked result that the API could not have answered."""
-    found = None if mode == NONE else _output_shape(resource)
-    if found is None:
+    match = _RESOURCE.fullmatch(resource)
+    shape = None if mode == NONE or match is None else _output_shape(match)
+    if match is None or shape is None:
         return
-    shape, free = found
     if not isinstance(result, dict):
         raise validation_error("Mocked result must be a JSON object.")
-    for broken in _faults(shape, result, strict=mode == STRICT, free=free):
+    check = _Check(
+        named=member if match["sdk"] else _with_a_capital,
+        free=() if match["sdk"] else _FREE.get((match["service"], match["action"]), ()),
+        strict=mode == STRICT,
+    )
+    for broken in _faults(shape, result, check):
         raise _refused(broken)
+
+
+def _with_a_capital(name: str) -> str:
+    """A member as optimised integrations show it, which keep the API's casing otherwise: MD5OfMessageBody."""
+    return name[:1].upper() + name[1:]
 
 
 def _refused(what: str) -> AwsError:
     return validation_error(f"Mock result schema validation error: {what}")
 
 
-def _output_shape(resource: str) -> tuple[Any, tuple[str, ...]] | None:
-    """What the resource's action answers, and which members may be anything; None where nobody can say."""
-    match = _RESOURCE.fullmatch(resource)
-    if match is None or match["service"] in _UNCHECKED:
+def _output_shape(match: re.Match[str]) -> Any:
+    """The shape of what the resource's action answers; None where nobody can say."""
+    if match["service"] in _UNCHECKED:
         return None
     service, action, form = match["service"], match["action"], match["form"] or ""
     if form == ".waitForTaskToken":
@@ -75,24 +94,21 @@ def _output_shape(resource: str) -> tuple[Any, tuple[str, ...]] | None:
     api_name = known.get(action) or next(
         (each for each in known.values() if each.lower() == action.lower()), ""
     )
-    shape = service_model(name).operation_model(api_name).output_shape if api_name else None
-    return None if shape is None else (shape, () if match["sdk"] else _FREE.get((service, action), ()))
+    return service_model(name).operation_model(api_name).output_shape if api_name else None
 
 
-def _faults(
-    shape: Any, value: Mapping[str, Json], *, strict: bool, free: tuple[str, ...] = ()
-) -> Iterator[str]:
-    names = {member(name): inner for name, inner in shape.members.items()}
-    if strict:
-        for name in shape.required_members:
-            if member(name) not in value:
-                yield f"Required field '{member(name)}' is missing"
+def _faults(shape: Any, value: Mapping[str, Json], check: _Check) -> Iterator[str]:
+    names = {check.named(name): inner for name, inner in shape.members.items()}
+    if check.strict:
+        for name in map(check.named, shape.required_members):
+            if name not in value:
+                yield f"Required field '{name}' is missing"
     for name, inner in names.items():
-        if name in value and name not in free and value[name] is not None:
-            yield from _field(name, inner, value[name], strict=strict)
+        if name in value and name not in check.free and value[name] is not None:
+            yield from _field(name, inner, value[name], check)
 
 
-def _field(name: str, shape: Any, value: Json, *, strict: bool) -> Iterator[str]:
+def _field(name: str, shape: Any, value: Json, check: _Check) -> Iterator[str]:
     if getattr(shape, "is_document_type", False):
         return
     kind = _KINDS.get(shape.type_name, "a string")
@@ -101,13 +117,13 @@ def _field(name: str, shape: Any, value: Json, *, strict: bool) -> Iterator[str]
         return
     match shape.type_name:
         case "structure":
-            yield from _faults(shape, value, strict=strict)
+            yield from _faults(shape, value, check)
         case "list":
             for item in value:
-                yield from _field(name, shape.member, item, strict=strict)
+                yield from _field(name, shape.member, item, check)
         case "map":
             for key, item in value.items():
-                yield from _field(key, shape.value, item, strict=strict)
+                yield from _field(key, shape.value, item, check)
         case _:
             yield from _bounds(name, shape, value)
 
