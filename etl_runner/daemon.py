@@ -72,6 +72,7 @@ class Service:
                 region=settings.region,
                 clock=self.clock,
                 limit_bytes=self.limits.payload_bytes,
+                asks_for_roles=bool(settings.api.access_keys),
             ),
         )
         self._functions = PythonFunctions(

@@ -69,6 +69,7 @@ class Dispatcher:
             deadline_ms=task.deadline_ms,
             heartbeat_ms=task.heartbeat_ms,
             credentials=task.credentials,
+            role_arn=live.machine.start.role_arn,
             task_token=task.task_token,
             submitted=task.submission,
         )

@@ -11,7 +11,7 @@ from etl_runner.errors import InvalidInput
 from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES
 from etl_runner.tasks.contract import Invocation
 from etl_runner.tasks.integration import PREFIX, ServiceCall
-from etl_runner.tasks.nested import NestedExecutions
+from etl_runner.tasks.nested import NestedExecutions, leads_here
 from etl_runner.tasks.roles import RoleSessions, role_of
 
 _OWN_API: Final = f"{PREFIX}aws-sdk:sfn:"
@@ -25,6 +25,9 @@ class CallMaker:
     execution of another region goes to that region. Where a stand-in is in AWS's place, an execution of
     another account calls it with the account's number as its access key id: stand-ins take it for that.
     `limit_bytes` is what a result may have.
+
+    A role of Credentials is assumed before anything is called under it. An execution of this very service
+    needs none to be started; `asks_for_roles` says that its trust policy has to allow it all the same.
     """
 
     def __init__(
@@ -35,6 +38,7 @@ class CallMaker:
         region: str = DEFAULT_REGION,
         clock: Clock | None = None,
         limit_bytes: int = PAYLOAD_LIMIT_BYTES,
+        asks_for_roles: bool = False,
     ) -> None:
         self.nested: NestedExecutions | None = None
         self.states: Callable[[str], AwsAccess | None] | None = None
@@ -42,6 +46,7 @@ class CallMaker:
         self._account = account
         self._region = region
         self._limit_bytes = limit_bytes
+        self._asks_for_roles = asks_for_roles
         self._clock = clock or SystemClock()
         self._roles = RoleSessions(aws)
         self._accounts: dict[str, AwsAccess] = {}
@@ -61,6 +66,7 @@ class CallMaker:
             region=None if region == self._region else region,
             task_token=invocation.task_token,
             role_arn=role_arn,
+            own_role_arn=invocation.role_arn,
             limit_bytes=self._limit_bytes,
             nested=self.nested,
         )
@@ -76,7 +82,7 @@ class CallMaker:
             own = self.states(account)
             if own is not None:
                 return own
-        if role_arn is not None and not invocation.resource.startswith(_NESTED):
+        if role_arn is not None and (self._asks_for_roles or not self._stays_here(invocation)):
             return self._roles.access(role_arn, invocation.execution_arn)
         if account == self._account or not self._has_stand_in():
             return self._aws
@@ -89,6 +95,14 @@ class CallMaker:
                 session_token=None,
             )
         return found
+
+    def _stays_here(self, invocation: Invocation) -> bool:
+        """Whether a task starts an execution of this service."""
+        if self.nested is None or not invocation.resource.startswith(_NESTED):
+            return False
+        given = invocation.arguments
+        arn = given.get("StateMachineArn") if isinstance(given, dict) else None
+        return isinstance(arn, str) and leads_here(self.nested, invocation.execution_arn, arn)
 
     def _has_stand_in(self) -> bool:
         """Whether something else is in AWS's place, by the settings or by the SDK's own variables."""

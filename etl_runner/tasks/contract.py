@@ -13,8 +13,8 @@ class Invocation:
     `token` names this very attempt and comes back with the Outcome. `idempotency_key` is the same for
     every hand-out of the same state entry and attempt, also after a crash. `deadline_ms` and
     `heartbeat_ms` (a period) are None where the state sets none. Times are epoch milliseconds.
-    `submitted` is the first response of a `.sync` job that an earlier process started: it is not started
-    again, only its end is looked for.
+    `role_arn` is the state machine's own role. `submitted` is the first response of a `.sync` job that an
+    earlier process started: it is not started again, only its end is looked for.
     """
 
     token: str
@@ -27,6 +27,7 @@ class Invocation:
     deadline_ms: int | None = None
     heartbeat_ms: int | None = None
     credentials: Json = None
+    role_arn: str = ""
     task_token: str | None = None
     submitted: Json = None
 

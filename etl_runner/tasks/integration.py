@@ -63,7 +63,8 @@ class ServiceCall:
     """One call of a service for one hand-out, whose key `idempotency_key` is. `resource` is the whole ARN.
 
     `remaining_s` is the time until the state's own timeout, None where it has none. `region` is where the
-    service is called, None for the region of `aws` itself. `role_arn` is the role of Credentials.
+    service is called, None for the region of `aws` itself. `role_arn` is the role of Credentials,
+    `own_role_arn` that of the state machine.
     `limit_bytes` is what the result may have.
     """
 
@@ -77,6 +78,7 @@ class ServiceCall:
     region: str | None = None
     task_token: str | None = None
     role_arn: str | None = None
+    own_role_arn: str = ""
     limit_bytes: int = PAYLOAD_LIMIT_BYTES
     nested: NestedExecutions | None = None
 

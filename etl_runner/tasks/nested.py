@@ -31,12 +31,22 @@ class NestedStarted:
     started_ms: int
 
 
-class NestedExecutions(Protocol):
-    """Executions that tasks start in this very service. Every method may be called from any thread."""
+class Knows(Protocol):
+    """What tells a service's own state machines."""
 
     def knows(self, state_machine_arn: str) -> bool:
         """Whether a state machine, version or alias of this ARN is one of this service's."""
         ...
+
+
+def leads_here(service: Knows, execution_arn: str, state_machine_arn: str) -> bool:
+    """Whether a state machine is this service's: one that it knows, or one where the execution stands."""
+    here = execution_arn.split(":")[3:5] == state_machine_arn.split(":")[3:5]
+    return here or service.knows(state_machine_arn)
+
+
+class NestedExecutions(Knows, Protocol):
+    """Executions that tasks start in this very service. Every method may be called from any thread."""
 
     def start(
         self, *, state_machine_arn: str, name: str, input_text: str, origin: str

@@ -312,6 +312,51 @@ def test_an_execution_is_started_here_and_told_with_metadata(
     assert told["SdkHttpMetadata"]["HttpHeaders"]["x-amzn-RequestId"]
 
 
+ELSEWHERE = "arn:aws:states:us-east-1:999988887777:execution:m:e"
+
+
+@pytest.mark.parametrize("role", [None, "arn:aws:iam::999988887777:role/theirs"])
+def test_what_another_account_has_is_not_started(
+    nesting: Services, door: Door, sink: Collector, role: str | None
+) -> None:
+    credentials = None if role is None else {"RoleArn": role}
+    own = "arn:aws:iam::999988887777:role/service/own"
+    task = child(execution_arn=ELSEWHERE, credentials=credentials, role_arn=own)
+    nesting.start(task, sink)
+    failed = sink.failed(task.token)
+    user = f"arn:aws:sts::999988887777:assumed-role/{'own' if role is None else 'theirs'}/e"
+
+    assert (failed.error, door.started) == ("StepFunctions.AWSStepFunctionsException", {})
+    assert failed.cause.startswith(
+        f"User: {user} is not authorized to perform: states:StartExecution on resource: {MACHINE} because no "
+        "resource-based policy allows the states:StartExecution action (Service: AWSStepFunctions; Status "
+        "Code: 400; Error Code: AccessDeniedException; Request ID: "
+    )
+
+
+def test_what_another_account_has_is_started_under_a_role_of_it(
+    nesting: Services, door: Door, sink: Collector
+) -> None:
+    credentials = {"RoleArn": "arn:aws:iam::123456789012:role/trusting"}
+    nesting.start(task := child(execution_arn=ELSEWHERE, credentials=credentials), sink)
+
+    assert sink.succeeded(task.token).output["ExecutionArn"] in door.started
+
+
+def test_where_roles_are_asked_for_one_that_cannot_be_assumed_starts_nothing(
+    door: Door, sink: Collector
+) -> None:
+    nowhere = access_to("http://127.0.0.1:1")
+    services = Services(nowhere, calls=CallMaker(nowhere, asks_for_roles=True))
+    services.use_nested(door)
+    credentials = {"RoleArn": "arn:aws:iam::123456789012:role/trusting"}
+    services.start(task := child(execution_arn=ELSEWHERE, credentials=credentials), sink)
+    failed = sink.failed(task.token)
+    services.close(10)
+
+    assert (failed.error, door.started) == ("States.Permissions", {})
+
+
 def test_a_name_that_was_not_given_is_the_same_for_a_second_hand_out(
     nesting: Services, door: Door, sink: Collector
 ) -> None:

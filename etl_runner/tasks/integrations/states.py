@@ -24,7 +24,7 @@ from etl_runner.tasks.aws_optimised import (
 )
 from etl_runner.tasks.aws_shapes import check_size, to_json_v1
 from etl_runner.tasks.integration import CALLBACK, PLAIN, SYNC, SYNC2, Integration, Jobs, ServiceCall
-from etl_runner.tasks.nested import NestedExecutions, NestedRefused
+from etl_runner.tasks.nested import NestedExecutions, NestedRefused, leads_here
 
 SERVICE = Service(
     name="states", boto3_name="stepfunctions", title="StepFunctions", long_title="AWSStepFunctions"
@@ -67,6 +67,7 @@ class StartExecution(Optimised):
         action = self.actions["startExecution"]
         operation = SERVICE.model.operation_model(action.api_name)
         parameters = self._parameters(action, operation, call)
+        _check_account(call, parameters["stateMachineArn"])
         return with_metadata(SERVICE, operation, _start(nested, parameters, call))
 
     def jobs(self, resource: str) -> Jobs | None:
@@ -81,8 +82,27 @@ def _door(call: ServiceCall, arguments: Json) -> NestedExecutions | None:
     arn = arguments.get("StateMachineArn") if isinstance(arguments, Mapping) else None
     if call.nested is None or not isinstance(arn, str):
         return None
-    here = call.execution_arn.split(":")[3:5] == arn.split(":")[3:5]
-    return call.nested if here or call.nested.knows(arn) else None
+    return call.nested if leads_here(call.nested, call.execution_arn, arn) else None
+
+
+def _check_account(call: ServiceCall, arn: str) -> None:
+    """Hold a start to accounts: state machines have no policies of their own that could let others in.
+
+    Whoever acts, the role of Credentials or else the state machine's own, is of one account and may start
+    what is of that account. Raises StatesError as AWS words it.
+    """
+    account = (call.role_arn or call.execution_arn).split(":")[4:5]
+    if account == arn.split(":")[4:5]:
+        return
+    role = (call.role_arn or call.own_role_arn).rpartition("/")[2]
+    session = call.execution_arn.rpartition(":")[2]
+    message = (
+        f"User: arn:aws:sts::{''.join(account)}:assumed-role/{role}/{session} is not authorized to perform: "
+        f"states:StartExecution on resource: {arn} because no resource-based policy allows the "
+        "states:StartExecution action"
+    )
+    name = f"{SERVICE.title}.{SERVICE.long_title}Exception"  # the API's model knows no error of this code
+    raise aws_faults.v1(name, message, SERVICE, status=400, code="AccessDeniedException")
 
 
 def _start(nested: NestedExecutions, parameters: Mapping[str, Any], call: ServiceCall) -> Answer:
