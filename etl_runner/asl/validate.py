@@ -184,8 +184,8 @@ def _check_result_writer(node: Node, subject: str, report: Report) -> None:
     arguments = node.get("Parameters") or node.get("Arguments")
     resource = node.get("Resource")
     if resource is not None and arguments is None:
-        what = f"{subject} has a Resource and does not say where to write"
-        report.fault(node, "missing-field", what, "add Parameters with Bucket and Prefix")
+        what = f"{subject} has a Resource and no Parameters"
+        report.fault(node, "missing-field", what, "say with Bucket and Prefix where to write")
     elif arguments is not None and resource is None:
         what = f"{subject} has {arguments.name} and no Resource"
         report.fault(

@@ -9,6 +9,7 @@ from etl_runner.errors import Fault
 from tests.shared_data import SHARED, needs_shared
 
 PASS = {"Type": "Pass", "End": True}
+READS = {"Resource": "arn:aws:states:::s3:getObject", "Parameters": {"Bucket": "b", "Key": "k"}}
 NOT_A_NAME = "Invalid variable name 'a-b': the variable name contains invalid characters."
 
 
@@ -116,6 +117,28 @@ def test_what_an_object_lacks_is_one_sentence() -> None:
     assert [str(each) for each in diagnose(text, lint(text))] == [
         "SCHEMA_VALIDATION_FAILED: These fields are required: [StartAt, States] at /"
     ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        (
+            {"ItemReader": {"ReaderConfig": {"InputType": "CSV", "CSVHeaderLocation": "GIVEN"}} | READS},
+            "[CSVHeaders] at /States/A/ItemReader/ReaderConfig",
+        ),
+        ({"ItemReader": READS}, "[InputType] at /States/A/ItemReader"),
+        (
+            {"ResultWriter": {"Resource": "arn:aws:states:::s3:putObject"}},
+            "[Parameters] at /States/A/ResultWriter",
+        ),
+    ],
+)
+def test_the_field_that_another_one_asks_for_is_named(fields: dict[str, Any], expected: str) -> None:
+    config = {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    processor = {"StartAt": "B", "States": {"B": PASS}, "ProcessorConfig": config}
+    states = {"A": {"Type": "Map", "ItemProcessor": processor, "End": True} | fields}
+
+    assert told(states) == [f"SCHEMA_VALIDATION_FAILED: These fields are required: {expected}"]
 
 
 def test_places_inside_arrays_are_written_with_brackets() -> None:

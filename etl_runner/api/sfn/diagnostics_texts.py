@@ -111,7 +111,7 @@ def _missing(place: Place) -> Told:
     group = place.said(r" has none of ([\w, ]+)$")
     if group:
         return _schema(f"This object should have only one of the following fields: [{group}]", place.keys)
-    field = place.said(r" has no (\w+)$") or place.said(r"does not say which (\w+)") or "Resource"
+    field = place.said(r" (?:has|and) no (\w+)$") or place.said(r"does not say which (\w+)") or "Resource"
     if place.field == "Credentials":
         return _schema("The field 'RoleArn' is required but was missing", place.keys)
     if field == "CSVHeaderLocation":
