@@ -120,8 +120,11 @@ def _format(arguments: tuple[Json, ...], _rng: random.Random) -> Json:
 
 
 def _natural(value: Json) -> str:
-    if isinstance(value, dict | list):
-        raise BadArguments(f"only strings, numbers, booleans and null can be put into {{}}: {_shown(value)}")
+    """What {} becomes; lists and objects as Java writes them: [a, b], {a=1, b=[]}."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_natural, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name}={_natural(each)}' for name, each in value.items())}}}"
     return value if isinstance(value, str) else dumps_text(value)
 
 
