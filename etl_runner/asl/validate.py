@@ -56,6 +56,11 @@ def _check_task(node: Node, subject: str, report: Report) -> None:
     elif not {"RoleArn", "RoleArn.$"} & credentials.value.keys():
         what = f"Credentials of {subject} has no RoleArn"
         report.fault(credentials, "missing-field", what, "name the role in RoleArn or RoleArn.$")
+    else:
+        role = credentials.get("RoleArn")
+        if role is not None and not isinstance(role.value, str):
+            what = f"RoleArn in Credentials of {subject} has to be a string"
+            report.fault(role, "wrong-type", what, f"found {kind_of(role.value)}")
 
 
 def _both_whole(first: Node, second: Node) -> bool:

@@ -71,6 +71,7 @@ ONE_FAULT: list[tuple[str, str]] = [
     ("invalid-reference-path", f"{TASK}TimeoutSecondsPath: $..t  # HERE"),
     ("wrong-type", f"{TASK}Credentials:  # HERE"),
     ("missing-field", f"{TASK}Credentials: {{}}  # HERE"),
+    ("wrong-type", f"{TASK}Credentials:\n      RoleArn: 5  # HERE"),
     # Wait
     ("missing-field", "A:  # HERE\n  Type: Wait\n  End: true"),
     ("exclusive-fields", "A:\n  Type: Wait\n  End: true\n  Seconds: 1\n  SecondsPath: $.s  # HERE"),

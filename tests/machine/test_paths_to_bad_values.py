@@ -55,6 +55,26 @@ def test_a_path_that_leads_nowhere_is_named(state: dict[str, Any], field: str) -
     )
 
 
+TASK = {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:f", "End": True}
+
+
+def test_a_task_runs_in_no_role_whose_name_is_no_text() -> None:
+    told = cause(TASK | {"Credentials": {"RoleArn.$": "$.role"}}, {"role": 5})
+
+    assert told == "The RoleArn of Credentials must be a string, but was: 5"
+
+
+def test_an_expression_that_gives_no_name_of_a_role_is_an_evaluation_that_failed() -> None:
+    state = TASK | {"QueryLanguage": "JSONata", "Credentials": {"RoleArn": "{% $states.input.role %}"}}
+    run = Run(single(state), {"role": 5})
+
+    assert run.machine.error == "States.QueryEvaluationError"
+    assert str(run.machine.cause).endswith(
+        "The field 'Credentials/RoleArn' has an unexpected type. Expected 'string', but was 'number' "
+        "for value: 5"
+    )
+
+
 @pytest.mark.parametrize("value", [-1.1, 100.5, 101])
 def test_a_percentage_has_two_bounds(value: float) -> None:
     state = SPREAD | {"ToleratedFailurePercentagePath": "$.p"}

@@ -5,12 +5,13 @@ from typing import Final
 
 from etl_runner.asl import model
 from etl_runner.asl.dataflow import JsonataExpression, PathNotFound, Selector, invalid_path
+from etl_runner.asl.jsonata import type_of
 from etl_runner.errors import RUNTIME, QueryEvaluationError, StatesError
 from etl_runner.jsontypes import Json, dumps_text
 from etl_runner.machine import facts as f
 from etl_runner.machine.decision import Decision
 from etl_runner.machine.failure import HEARTBEAT_TIMEOUT, TIMEOUT, fail_state
-from etl_runner.machine.flow import check_size, effective_input
+from etl_runner.machine.flow import check_size, effective_input, is_jsonata
 from etl_runner.machine.groups import guarded_finish
 from etl_runner.machine.state import Frame
 
@@ -34,6 +35,7 @@ def start_task(decision: Decision, frame: Frame, state: model.TaskState) -> None
             check_size(decision, arguments, _what(state), "was given an input")
         if state.credentials is not None:
             credentials = state.credentials.evaluate(env)
+            _check_role(credentials, state)
     timeout_ms = _period_ms(decision, frame, data, state.timeout_seconds, "TimeoutSecondsPath")
     heartbeat_ms = _period_ms(decision, frame, data, state.heartbeat_seconds, "HeartbeatSecondsPath")
     decision.emit(
@@ -49,6 +51,21 @@ def start_task(decision: Decision, frame: Frame, state: model.TaskState) -> None
             task_token=task_token,
         )
     )
+
+
+def _check_role(credentials: Json, state: model.TaskState) -> None:
+    """Refuse Credentials whose RoleArn came out as anything but a text."""
+    role = credentials.get("RoleArn") if isinstance(credentials, dict) else None
+    if isinstance(role, str):
+        return
+    if is_jsonata(state):
+        field = "Credentials/RoleArn"
+        raise QueryEvaluationError(
+            f"The field '{field}' has an unexpected type. Expected 'string', but was '{type_of(role)}' "
+            f"for value: {dumps_text(role)}",
+            field,
+        )
+    raise StatesError(RUNTIME, f"The RoleArn of Credentials must be a string, but was: {dumps_text(role)}")
 
 
 def _period_ms(
