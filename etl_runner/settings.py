@@ -138,8 +138,9 @@ class LimitSettings(BaseModel):
         le=MOST_PAYLOAD_BYTES,
         description="An input, result or output, wherever there is one: as JSON, in UTF-8.",
     )
-    events: int = Field(
-        default=AWS_LIMITS.events, ge=100, description="Events of a history; Express has no such bound."
+    events: int = Field(default=AWS_LIMITS.events, ge=100, description="Events of a history.")
+    express_events: int = Field(
+        default=AWS_LIMITS.express_events, ge=100, description="Events of an Express execution."
     )
     variable_bytes: int = Field(
         default=AWS_LIMITS.variable_bytes, ge=1, description="The value of one variable."

@@ -196,8 +196,9 @@ class Story:
                 shown["doing"] = "waiting for a worker" if awaits else "waiting" if submitted else "working"
                 if deadline_ms is not None:
                     shown["deadline"] = to_iso(deadline_ms)
-            case OpenTimer(until_ms=until_ms, retry=retry):
-                shown |= {"doing": "retrying" if retry else "waiting", "until": to_iso(until_ms)}
+            case OpenTimer(until_ms=until_ms, retry=retry, paused=paused):
+                doing = "pausing" if paused else "retrying" if retry else "waiting"
+                shown |= {"doing": doing, "until": to_iso(until_ms)}
                 told = self.told[frame.scope, frame.state or ""]
                 if retry:
                     shown |= {"error": told.error, "cause": told.cause}

@@ -15,6 +15,7 @@ from etl_runner.engine.knocks import (
     TokenAnswer,
 )
 from etl_runner.engine.live import Live
+from etl_runner.engine.patience import Patience
 from etl_runner.store.tokens import TokenKey, TokenRow
 from etl_runner.store.unit import Row, Unit
 
@@ -61,3 +62,4 @@ class Turn:
     polls: PollChanges = field(default_factory=PollChanges)
     redriven: set[int] = field(default_factory=set)
     to_tell: set[int] = field(default_factory=set)
+    patience: Patience = field(default_factory=Patience)

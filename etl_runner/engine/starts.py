@@ -149,7 +149,8 @@ class Starts:
         """Make an execution, its first facts decided, its row to be written with this turn."""
         express = request is not None and request.express
         definition = self._definitions.get(definition_id)
-        machine, facts = start(definition, stimulus, turn.now_ms, self._rng, self._limits)
+        tired = turn.patience.anew()
+        machine, facts = start(definition, stimulus, turn.now_ms, self._rng, self._limits, tired)
         live = Live(
             id=self.ids.next(turn.now_ms),
             arn=stimulus.execution_arn,

@@ -128,7 +128,13 @@ class TurnMaker:
         holder = _holder_state(live, knock) if knock.written else ""
         try:
             facts = decide(
-                live.definition, live.machine, knock.stimulus, turn.now_ms, self._rng, self._limits
+                live.definition,
+                live.machine,
+                knock.stimulus,
+                turn.now_ms,
+                self._rng,
+                self._limits,
+                turn.patience.anew(),
             )
         except Exception as error:  # noqa: BLE001 -- a fault of ours must end this execution, not the service
             _log.exception("the machine broke down", execution=live.arn)

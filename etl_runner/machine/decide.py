@@ -12,7 +12,7 @@ from etl_runner.asl import model
 from etl_runner.errors import RUNTIME, StatesError
 from etl_runner.machine import facts as f
 from etl_runner.machine import stimuli as s
-from etl_runner.machine.decision import RESTART, Decision, EventLimitReached
+from etl_runner.machine.decision import RESTART, Decision, EventLimitReached, Tired
 from etl_runner.machine.failure import TIMEOUT, end_execution, fail_evaluation, fail_state
 from etl_runner.machine.groups import finish_frame, guarded_finish
 from etl_runner.machine.limits import AWS, Limits
@@ -41,8 +41,9 @@ def start(
     now_ms: int,
     rng: random.Random,
     limits: Limits = AWS,
+    tired: Tired | None = None,
 ) -> tuple[Machine, list[f.Fact]]:
-    """Begin an execution. Gives its machine and its first facts."""
+    """Begin an execution. Gives its machine and its first facts. `tired`: see decision.Tired."""
     seconds = definition.timeout_seconds if stimulus.scope == ROOT else None
     seconds = limits.execution_seconds(seconds, express=stimulus.express)
     first = f.ExecutionStarted(
@@ -61,7 +62,7 @@ def start(
         express=stimulus.express,
     )
     machine = begin(first, now_ms)
-    decision = Decision(definition, machine, now_ms, rng, limits)
+    decision = Decision(definition, machine, now_ms, rng, limits, tired)
     decision.facts.append(first)
     decision.enter_scope(machine.frames[ROOT])
     _run(decision)
@@ -75,11 +76,15 @@ def decide(
     now_ms: int,
     rng: random.Random,
     limits: Limits = AWS,
+    tired: Tired | None = None,
 ) -> list[f.Fact]:
-    """Give the facts that follow from `stimulus`, and change `machine` by them. May be empty."""
+    """Give the facts that follow from `stimulus`, and change `machine` by them. May be empty.
+
+    `tired`: see decision.Tired.
+    """
     if machine.status is not Status.RUNNING and not isinstance(stimulus, s.Redrive):
         return []
-    decision = Decision(definition, machine, now_ms, rng, limits)
+    decision = Decision(definition, machine, now_ms, rng, limits, tired)
     _run(decision, stimulus)
     return decision.facts
 
@@ -92,7 +97,7 @@ def _run(decision: Decision, stimulus: s.Stimulus | None = None) -> None:
         while decision.ready and decision.machine.status is Status.RUNNING:
             _next(decision, *decision.ready.popleft())
     except EventLimitReached:
-        most = decision.limits.events
+        most = decision.most_events
         cause = f"The execution reached the maximum number of history events ({most})."
         end_execution(decision, f.ExecutionFailed(error=RUNTIME, cause=cause))
 
@@ -103,6 +108,11 @@ def _next(decision: Decision, frame_id: f.FrameId, name: str | None) -> None:
         return  # aborted by a sibling while it stood in the queue
     if name:
         decision.emit(f.StateEntered(frame=frame_id, state=name))
+        if decision.tired is not None and decision.tired():
+            # A loop of Pass and Choice states waits for nothing, and might never let go otherwise.
+            token = decision.machine.next_token
+            decision.emit(f.Paused(frame=frame_id, token=token, until_ms=decision.now_ms))
+            return
         _do(decision, frame)
     elif name == RESTART:
         _again(decision, frame)
@@ -221,7 +231,7 @@ def _wake(decision: Decision) -> None:
 
 def _fire(decision: Decision, frame: Frame, timer: OpenTimer) -> None:
     decision.emit(f.TimerFired(token=timer.token))
-    if timer.retry:
+    if timer.retry or timer.paused:
         _do(decision, frame)
         return
     state = decision.state_of(frame)

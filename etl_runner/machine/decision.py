@@ -4,9 +4,9 @@ Each fact changes the machine as it is decided, so that the next rule sees what 
 """
 
 import random
-import sys
 from collections import deque
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from msgspec import UNSET, UnsetType
 
@@ -21,6 +21,12 @@ from etl_runner.machine.state import Frame, Machine, events_added, evolve
 _ENDS: Final = (f.ExecutionSucceeded, f.ExecutionFailed, f.ExecutionTimedOut, f.ExecutionAborted)
 _MARGIN: Final = 10
 """More events than any one fact stands for."""
+
+Tired: TypeAlias = Callable[[], bool]
+"""Whether a decision has taken long enough, so that the frames that enter a state are to pause there.
+
+Whoever decides has a clock to say so; what it said stands in the facts.
+"""
 
 RESTART: Final = ""
 """Stands in `ready` for the state that a frame is in already: what no state can be called."""
@@ -39,7 +45,18 @@ class Decision:
     would side by side.
     """
 
-    __slots__ = ("_near", "definition", "facts", "limits", "machine", "now_ms", "ready", "rng")
+    __slots__ = (
+        "_near",
+        "definition",
+        "facts",
+        "limits",
+        "machine",
+        "most_events",
+        "now_ms",
+        "ready",
+        "rng",
+        "tired",
+    )
 
     def __init__(
         self,
@@ -48,13 +65,16 @@ class Decision:
         now_ms: int,
         rng: random.Random,
         limits: Limits = AWS,
+        tired: Tired | None = None,
     ) -> None:
+        self.tired = tired
         self.definition = definition
         self.machine = machine
         self.now_ms = now_ms
         self.rng = rng
         self.limits = limits
-        self._near = sys.maxsize if machine.start.express else limits.events - _MARGIN
+        self.most_events = limits.most_events(express=machine.start.express)
+        self._near = self.most_events - _MARGIN
         self.facts: list[f.Fact] = []
         self.ready: deque[tuple[f.FrameId, str | None]] = deque()
 
@@ -64,7 +84,7 @@ class Decision:
         if (
             machine.events > self._near
             and not isinstance(fact, _ENDS)
-            and machine.events + events_added(machine, fact) >= self.limits.events
+            and machine.events + events_added(machine, fact) >= self.most_events
         ):
             raise EventLimitReached
         self.facts.append(fact)

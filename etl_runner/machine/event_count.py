@@ -27,6 +27,7 @@ EVENTS: Final[dict[type, int]] = {
     f.TokenRevoked: DEPENDS,  # a map run that is aborted with its branch has an event
     f.RetryScheduled: 0,
     f.WaitScheduled: 0,
+    f.Paused: 0,
     f.TimerFired: 0,
     f.ParallelStarted: 1,
     f.ParallelSucceeded: 1,

@@ -218,8 +218,19 @@ class WaitScheduled(_Fact, frozen=True, tag=True):
     until_ms: int
 
 
+class Paused(_Fact, frozen=True, tag=True):
+    """A frame entered a state and stopped there so that others get their turn. Opens a token.
+
+    What the state does is done when the timer fires.
+    """
+
+    frame: FrameId
+    token: Token
+    until_ms: int
+
+
 class TimerFired(_Fact, frozen=True, tag=True):
-    """The time of a Wait or a retry has come. Closes the token."""
+    """The time of a Wait, a retry or a pause has come. Closes the token."""
 
     token: Token
 
@@ -387,6 +398,7 @@ Fact: TypeAlias = (
     | TokenRevoked
     | RetryScheduled
     | WaitScheduled
+    | Paused
     | TimerFired
     | ParallelStarted
     | ParallelSucceeded

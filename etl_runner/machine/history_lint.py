@@ -9,7 +9,14 @@ from typing import Any, Final
 
 from etl_runner.machine import facts as f
 
-_OPENS: Final = (f.TaskScheduled, f.WaitScheduled, f.RetryScheduled, f.MapRunStarted, f.MapRunRedriven)
+_OPENS: Final = (
+    f.TaskScheduled,
+    f.WaitScheduled,
+    f.Paused,
+    f.RetryScheduled,
+    f.MapRunStarted,
+    f.MapRunRedriven,
+)
 _CLOSES: Final = (
     f.TaskSucceeded,
     f.TaskFailed,
@@ -24,6 +31,7 @@ _ENDS: Final = (f.ExecutionSucceeded, f.ExecutionFailed, f.ExecutionTimedOut, f.
 _CLOSERS_OF: Final[dict[type, tuple[type, ...]]] = {
     f.TaskScheduled: (f.TaskSucceeded, f.TaskFailed, f.TaskTimedOut, f.TokenRevoked),
     f.WaitScheduled: (f.TimerFired, f.TokenRevoked),
+    f.Paused: (f.TimerFired, f.TokenRevoked),
     f.RetryScheduled: (f.TimerFired, f.TokenRevoked),
     f.MapRunStarted: (f.MapRunSucceeded, f.MapRunFailed, f.TokenRevoked),
     f.MapRunRedriven: (f.MapRunSucceeded, f.MapRunFailed, f.TokenRevoked),

@@ -19,9 +19,13 @@ class Limits(Struct, frozen=True, kw_only=True):
     """An execution's input, a state's input, result or output, as JSON in UTF-8."""
 
     events: int = 25_000
-    """The events of its history; the last of them is then its ExecutionFailed, as measured on AWS.
+    """The events of its history; the last of them is then its ExecutionFailed, as measured on AWS."""
 
-    An Express execution has no such bound.
+    express_events: int = 1_000_000
+    """Those of an Express execution, which stand in memory.
+
+    AWS names no such bound; it is beyond what its five minutes allow there, and keeps a loop from taking all
+    memory here.
     """
 
     variable_bytes: int = 262_144
@@ -60,6 +64,10 @@ class Limits(Struct, frozen=True, kw_only=True):
     def execution_seconds(self, asked: int | None, *, express: bool) -> int | None:
         """How long an execution may run of which `asked` is TimeoutSeconds; None where nothing bounds it."""
         return min(asked or self.express_seconds, self.express_seconds) if express else asked
+
+    def most_events(self, *, express: bool) -> int:
+        """How many events the history of an execution may have."""
+        return self.express_events if express else self.events
 
     @property
     def bounds(self) -> Bounds:

@@ -20,7 +20,7 @@ def redrive_refusal(machine: Machine, limits: Limits = AWS) -> str | None:
     """Why an execution cannot be redriven, in AWS's words where they are known; None when it can be."""
     if machine.status in {Status.RUNNING, Status.SUCCEEDED}:
         return f"Execution is {machine.status.value} and cannot be redriven"
-    full = machine.events >= limits.events - 1 and not machine.start.express
+    full = machine.events >= limits.most_events(express=machine.start.express) - 1
     if full or any(frame.state is None for frame in _ended(machine)):
         return "Execution event history limit exceeded"
     return None

@@ -44,11 +44,12 @@ class OpenTask(Struct, kw_only=True):
 
 
 class OpenTimer(Struct, kw_only=True):
-    """A Wait, or the pause before a retry."""
+    """A Wait, the pause before a retry, or (`paused`) one so that others get their turn."""
 
     token: f.Token
     until_ms: int
     retry: bool
+    paused: bool = False
 
 
 class Group(Struct, kw_only=True):

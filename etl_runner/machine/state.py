@@ -236,6 +236,11 @@ def _wait_scheduled(machine: Machine, fact: f.WaitScheduled, _at: int) -> None:
     _open(machine, fact.frame, fact.token, OpenTimer(token=fact.token, until_ms=fact.until_ms, retry=False))
 
 
+def _paused(machine: Machine, fact: f.Paused, _at: int) -> None:
+    timer = OpenTimer(token=fact.token, until_ms=fact.until_ms, retry=False, paused=True)
+    _open(machine, fact.frame, fact.token, timer)
+
+
 def _timer_fired(machine: Machine, fact: f.TimerFired, _at: int) -> None:
     frame = machine.frames[machine.tokens[fact.token]]
     assert isinstance(frame.open, OpenTimer)
@@ -359,6 +364,7 @@ _EVOLVE: Final[dict[type, Callable[[Machine, Any, int], None]]] = {
     f.TokenRevoked: _token_closed,
     f.RetryScheduled: _retry_scheduled,
     f.WaitScheduled: _wait_scheduled,
+    f.Paused: _paused,
     f.TimerFired: _timer_fired,
     f.ParallelStarted: _parallel_started,
     f.ParallelSucceeded: _group_succeeded,

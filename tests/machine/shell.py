@@ -13,6 +13,7 @@ from etl_runner.machine import stimuli as s
 from etl_runner.machine.aws_history import project
 from etl_runner.machine.codec import FORMAT, decode_page, encode_page
 from etl_runner.machine.decide import decide, start
+from etl_runner.machine.decision import Tired
 from etl_runner.machine.history_lint import lint
 from etl_runner.machine.state import Frame, Machine, OpenTask, Status, fold
 
@@ -59,6 +60,7 @@ class Run:
         self.now_ms = BEGUN_MS
         self.checked = checked
         self.reloaded = False
+        self.tired: Tired | None = None
         self.machine: Machine
         self.machine, first = start(self.definition, start_of(given), self.now_ms, self.rng)
         self.pages: list[tuple[int, list[f.Fact]]] = [(self.now_ms, first)]
@@ -72,6 +74,7 @@ class Run:
         run.rng = random.Random(1)
         run.checked = True
         run.reloaded = False
+        run.tired = None
         run.pages = list(pages)
         run.now_ms = pages[-1][0]
         run.machine = fold(pages)
@@ -92,7 +95,7 @@ class Run:
         return [(at_ms, decode_page(encode_page(page), page_format=FORMAT)) for at_ms, page in self.pages]
 
     def decide(self, stimulus: s.Stimulus) -> list[f.Fact]:
-        made = decide(self.definition, self.machine, stimulus, self.now_ms, self.rng)
+        made = decide(self.definition, self.machine, stimulus, self.now_ms, self.rng, tired=self.tired)
         if made:
             self.pages.append((self.now_ms, made))
         if self.reloaded:

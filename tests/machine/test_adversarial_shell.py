@@ -13,7 +13,7 @@ from etl_runner.machine import stimuli as s
 from etl_runner.machine.decision import Decision
 from etl_runner.machine.history_lint import lint
 from etl_runner.machine.redrive import redrive_refusal
-from etl_runner.machine.state import Frame, Machine, OpenMapRun, OpenTask, Status
+from etl_runner.machine.state import Frame, Machine, OpenMapRun, OpenTask, OpenTimer, Status
 from tests.machine.builders import ERRORS, INPUT, MachineBuilder
 from tests.machine.shell import PASS, TASK, Run, scope, single
 
@@ -34,6 +34,7 @@ class Adversary:
         self.run = run
         self.rng = random.Random(seed)
         self.said: list[s.Stimulus] = []
+        run.tired = lambda: self.rng.random() < 0.1
 
     def play(self, steps: int) -> None:
         for _ in range(steps):
@@ -44,6 +45,7 @@ class Adversary:
         for stimulus in self.said:
             if self.run.status is not Status.RUNNING:
                 assert self.run.decide(stimulus) == []
+        self.run.tired = None
 
     def step(self) -> None:
         rng, run = self.rng, self.run
@@ -71,7 +73,11 @@ class Adversary:
     def wake(self) -> None:
         self.run.decide(s.Wake())
         due = self.run.machine.wake_at_ms()
-        assert due is None or due > self.run.now_ms
+        assert due is None or due > self.run.now_ms or self.paused()
+
+    def paused(self) -> bool:
+        works = [frame.open for frame in self.run.machine.frames.values()]
+        return any(isinstance(work, OpenTimer) and work.paused for work in works)
 
     def say(self, stimulus: s.Stimulus) -> None:
         self.said.append(stimulus)
