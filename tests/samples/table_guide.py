@@ -9,6 +9,61 @@ GUIDE: Final = "aws-step-functions-developer-guide__doc_source-"
 _SQS: Final = "https://sqs.us-east-1.amazonaws.com/123456789012"
 _TEXTS: Final = [{"messageId": "1", "body": "SGVsbG8sIGhlbGxvIHdvcmxkIQ=="}]  # Hello, hello world!
 
+
+def _checkpointing(case: str, *, express: bool) -> Sample:
+    return Sample(
+        file=f"{GUIDE}sample-project-express-selective-checkpointing__0",
+        case=case,
+        makes=(Queue("Approvals"), Topic("Orders"), Table("Backend", "id")),
+        edits={
+            "<SQS_QUEUE_URL>": f"{_SQS}/Approvals",
+            "<SNS_ARN>": "arn:aws:sns:us-east-1:123456789012:Orders",
+            "<UPDATE_DATABASE_EXPRESS_STATE_MACHINE_ARN>": (
+                "arn:aws:states:us-east-1:123456789012:stateMachine:UpdateDatabase"
+            ),
+        },
+        machines={
+            "UpdateDatabase": Machine(
+                express=express,
+                definition={
+                    "StartAt": "Update",
+                    "States": {
+                        "Update": {
+                            "Type": "Task",
+                            "Resource": "arn:aws:states:::dynamodb:putItem",
+                            "Parameters": {
+                                "TableName": "Backend",
+                                "Item": {
+                                    "id": {"S": "updated"},
+                                    "by": {"S.$": "$.AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"},
+                                },
+                            },
+                            "End": True,
+                        }
+                    },
+                },
+            )
+        },
+        answers={"Approvals": ("approved", "paid")},
+        passes=(
+            "Approve Order Request",
+            "Notify Order Success",
+            "Process Payment",
+            "Notify Payment Success",
+            "Workflow to Update Backend Systems",
+            "Ship the Package",
+        ),
+        leaves={
+            "Backend": [{"id": {"S": "updated"}, "by": {"S": str}}],
+            "Orders": [
+                "Order has been approved. Resuming workflow.",
+                "Payment processing succeeded. Resuming workflow.",
+                "Order and payment received, database is updated and the package is ready to ship.",
+            ],
+        },
+    )
+
+
 SAMPLES: Final = (
     Sample(
         file=f"{GUIDE}amazon-states-language-state-machine-structure__1",
@@ -156,55 +211,9 @@ SAMPLES: Final = (
         input=_TEXTS,
         output={"words": {"hello": 2, "world": 1}},
     ),
-    Sample(
-        file=f"{GUIDE}sample-project-express-selective-checkpointing__0",
-        makes=(Queue("Approvals"), Topic("Orders"), Table("Backend", "id")),
-        edits={
-            "<SQS_QUEUE_URL>": f"{_SQS}/Approvals",
-            "<SNS_ARN>": "arn:aws:sns:us-east-1:123456789012:Orders",
-            "<UPDATE_DATABASE_EXPRESS_STATE_MACHINE_ARN>": (
-                "arn:aws:states:us-east-1:123456789012:stateMachine:UpdateDatabase"
-            ),
-        },
-        machines={
-            "UpdateDatabase": Machine(
-                definition={
-                    "StartAt": "Update",
-                    "States": {
-                        "Update": {
-                            "Type": "Task",
-                            "Resource": "arn:aws:states:::dynamodb:putItem",
-                            "Parameters": {
-                                "TableName": "Backend",
-                                "Item": {
-                                    "id": {"S": "updated"},
-                                    "by": {"S.$": "$.AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"},
-                                },
-                            },
-                            "End": True,
-                        }
-                    },
-                },
-            )
-        },
-        answers={"Approvals": ("approved", "paid")},
-        passes=(
-            "Approve Order Request",
-            "Notify Order Success",
-            "Process Payment",
-            "Notify Payment Success",
-            "Workflow to Update Backend Systems",
-            "Ship the Package",
-        ),
-        leaves={
-            "Backend": [{"id": {"S": "updated"}, "by": {"S": str}}],
-            "Orders": [
-                "Order has been approved. Resuming workflow.",
-                "Payment processing succeeded. Resuming workflow.",
-                "Order and payment received, database is updated and the package is ready to ship.",
-            ],
-        },
-    ),
+    _checkpointing("", express=False),
+    # As published: the nested machine is an Express one.
+    _checkpointing("express child", express=True),
     Sample(
         file=f"{GUIDE}sample-start-workflow__0",
         machines={

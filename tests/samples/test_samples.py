@@ -26,6 +26,13 @@ SAMPLES: Final = (
     *table_collection_2.SAMPLES,
 )
 
+FAILING: Final[dict[str, str]] = {
+    f"{table_guide.GUIDE}sample-project-express-selective-checkpointing__0-express child": (
+        "startExecution.sync asks for the description of its execution, and an Express one has none"
+    ),
+}
+"""Runs that do not come to their end, by their names, each with the reason."""
+
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[list[str]]]]:
@@ -38,7 +45,13 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Futur
         pool.shutdown(cancel_futures=True)
 
 
-@pytest.mark.parametrize("sample", [pytest.param(each, id=each.id) for each in SAMPLES])
+def _marked(sample: Sample) -> object:
+    reason = FAILING.get(sample.id)
+    marks = () if reason is None else pytest.mark.xfail(reason=reason, strict=True)
+    return pytest.param(sample, id=sample.id, marks=marks)
+
+
+@pytest.mark.parametrize("sample", [_marked(each) for each in SAMPLES])
 def test_the_sample_runs_to_the_end_that_it_is_made_for(
     sample: Sample, played: dict[str, Future[list[str]]]
 ) -> None:
