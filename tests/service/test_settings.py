@@ -9,7 +9,15 @@ import pytest
 
 from etl_runner.errors import ConfigError
 from etl_runner.machine.limits import AWS
-from etl_runner.settings import FILE_NAME, Settings, SettingsFile, commented_file, load_settings
+from etl_runner.settings import (
+    FILE_NAME,
+    MOST_PAYLOAD_BYTES,
+    LimitSettings,
+    Settings,
+    SettingsFile,
+    commented_file,
+    load_settings,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "7315926480"  # as digits alone, YAML takes it for a number
@@ -173,6 +181,15 @@ def test_eventbridge_is_told_where_an_endpoint_stands_in_for_it(
         monkeypatch.setenv(name, value)
 
     assert load(tmp_path, text).policy().tell_status is told
+
+
+def test_the_docs_list_every_limit_with_its_default() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "aws-api.md").read_text()
+    listed = dict(re.findall(r"^\| `(\w+)` \| ([\d,]+) \| ", page, re.MULTILINE))
+
+    assert listed == {name: f"{getattr(AWS, name):,}" for name in LimitSettings.model_fields}
+    assert set(listed) == set(AWS.__struct_fields__)
+    assert f"go up to {MOST_PAYLOAD_BYTES:,}" in page
 
 
 def test_the_bounds_of_an_execution_are_aws_s_until_they_are_lifted(tmp_path: Path) -> None:
