@@ -33,7 +33,11 @@ async def put_events(request: Request) -> Response:
     target = request.headers.get("x-amz-target", "")
     if target != TARGET:
         found = f"{target!r} is not" if target else "without X-Amz-Target nothing is"
-        return _error(400, "UnknownOperationException", f"{found} offered at /; there is {TARGET}, and /v1")
+        return _error(
+            400,
+            "UnknownOperationException",
+            f"{found} offered at /; there are AWSStepFunctions.*, {TARGET}, and /v1",
+        )
     try:
         data = await read_body(request)
         callers: Callers = request.app.state.callers

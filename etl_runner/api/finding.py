@@ -2,11 +2,17 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Final
 
 from etl_runner.api import views
 from etl_runner.api.rooms import Rooms
 from etl_runner.errors import InvalidInput, NotFound
 from etl_runner.store.reads import ExecutionQuery, ExecutionSummary, Reads
+
+MOST_MADE: Final = 1_000
+"""How many state machines of the API are listed with the workflows; ListStateMachines gives them in pages."""
+
+_MOST_HINTED: Final = 20
 
 
 class Finder:
@@ -17,10 +23,10 @@ class Finder:
         self._reads = reads
 
     def machine(self, name_or_arn: str, *, running: bool = False) -> str:
-        """The ARN of a workflow, given by name or ARN. Raises NotFound.
+        """The ARN of a workflow, given by name or ARN. Raises NotFound and InvalidInput.
 
-        An ARN may also be that of a state machine made over the API. Unless it is to run, one that the
-        configuration no longer has will do.
+        It may also be a state machine made through the API: by its name, or by its ARN, where it is to run
+        also by that of a version or alias. Unless it is to run, one that is gone will do.
         """
         workflows = self._rooms.config.workflows
         for name, each in workflows.items():
@@ -30,9 +36,18 @@ class Finder:
             for arn in self._reads.machines():
                 if name_or_arn in {arn, views.workflow_of(arn)}:
                     return arn
-        if name_or_arn.startswith("arn:") and self._rooms.state_machines.find(name_or_arn) is not None:
-            return name_or_arn
-        raise NotFound(f"there is no workflow {name_or_arn!r}; {hint(name_or_arn, workflows)}")
+        machines = self._rooms.state_machines
+        if name_or_arn.startswith("arn:"):
+            found = machines.resolve(name_or_arn) if running else machines.find(name_or_arn)
+            made = [] if found is None else [name_or_arn]
+        else:
+            made = machines.named(name_or_arn)
+        if len(made) > 1:
+            raise InvalidInput(f"several state machines are named {name_or_arn!r}: say {' or '.join(made)}")
+        if made:
+            return made[0]
+        known = {*workflows, *(each.machine.name for each in machines.made(limit=MOST_MADE))}
+        raise NotFound(f"there is no workflow {name_or_arn!r}; {hint(name_or_arn, known)}")
 
     def map_run(self, arn: str) -> int:
         """The id of a map run. Raises NotFound."""
@@ -59,11 +74,16 @@ class Finder:
         return found[0]
 
     def _near(self, execution: str) -> str:
+        if ":express:" in execution:
+            return (
+                "nothing is kept of Express executions; a loggingConfiguration of the state machine sends "
+                "what happens in them to CloudWatch Logs"
+            )
         recent = {row.name for row in self._reads.executions(ExecutionQuery(), limit=200).rows}
         close = get_close_matches(execution.rpartition(":")[2].rpartition("/")[2], recent, n=3)
         if close:
             return f"did you mean {' or '.join(close)}?"
-        if execution in self._rooms.config.workflows:
+        if execution in self._rooms.config.workflows or self._rooms.state_machines.named(execution):
             return f"it is a workflow; `etl-runner executions list --workflow {execution}` shows its runs"
         return "`etl-runner executions list` shows those there are"
 
@@ -74,4 +94,5 @@ def hint(name: str, known: Iterable[str]) -> str:
     close = get_close_matches(name, known, n=3)
     if close:
         return f"did you mean {' or '.join(close)}?"
-    return f"there are: {', '.join(known) or 'none'}"
+    more = f" and {len(known) - _MOST_HINTED:,} more" if len(known) > _MOST_HINTED else ""
+    return f"there are: {', '.join(known[:_MOST_HINTED]) or 'none'}{more}"

@@ -377,11 +377,13 @@ ROUTES: Final[tuple[tuple[str, str, Handler], ...]] = (
 )
 
 
-async def _other(_request: Request, error: Exception) -> Response:
+async def _other(request: Request, error: Exception) -> Response:
     """Starlette's own refusals (no such path, no such method) in our shape."""
     assert isinstance(error, HTTPException)
     kind = "NotFound" if error.status_code == 404 else "InvalidInput"
     message = "there is nothing at this path; see /v1/workflows" if kind == "NotFound" else error.detail
+    if request.url.path == "/":
+        message = "AWS's API is here, by POST; our own is under /v1, as /v1/workflows and /v1/executions"
     return JsonResponse({"error": {"type": kind, "message": message}}, error.status_code)
 
 

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Final, TypeVar
 
 from etl_runner.api import views
-from etl_runner.api.finding import Finder, hint
+from etl_runner.api.finding import MOST_MADE, Finder, hint
 from etl_runner.api.health import health_of
 from etl_runner.api.rooms import Rooms
 from etl_runner.api.story import tell
@@ -24,6 +24,7 @@ from etl_runner.asl.bounds import UNBOUNDED
 from etl_runner.asl.model import StateMachine
 from etl_runner.asl.parse import parse_definition
 from etl_runner.clock import to_iso
+from etl_runner.engine.machine_shapes import Described
 from etl_runner.errors import Conflict, EtlRunnerError, InvalidInput, NotFound, StoreUnavailable
 from etl_runner.jsontypes import Json
 from etl_runner.machine.aws_history import project
@@ -69,11 +70,11 @@ class Operations:
         name = uuid.uuid4().hex if name is None else name
         asked = self._rooms.launch.launch(workflow=machine, name=name, input=input, origin="api")
         started = self._committed(
-            asked, f"the start of {views.workflow_of(machine)}/{name}", "start it again with the same name"
+            asked, f"the start of {workflow}/{name}", "start it again with the same name"
         )
         return {
             "executionArn": started.arn,
-            "workflow": views.workflow_of(machine),
+            "workflow": started.arn.split(":")[-2],
             "name": name,
             "startedAt": to_iso(started.started_ms),
             "existed": started.existed,
@@ -208,21 +209,30 @@ class Operations:
     # --- workflows ----------------------------------------------------------------------------------------
 
     def workflows(self) -> list[Json]:
-        """Every workflow by name, with its executions by status."""
+        """Every workflow by name, then the state machines made through the API; executions by status.
+
+        Of the latter at most 1,000: ListStateMachines gives all of them, in pages.
+        """
         config = self._rooms.config
-        return [
+        shown: list[Json] = [
             views.workflow(each, self._reads.counts(each.arn)) for _, each in sorted(config.workflows.items())
         ]
+        return shown + [self._made(each) for each in self._rooms.state_machines.made(limit=MOST_MADE)]
 
     def workflow(self, name: str) -> dict[str, Json]:
-        """One workflow with its definition's text. Raises NotFound."""
+        """One workflow, or state machine, with its definition's text. Raises NotFound and InvalidInput."""
         arn = self._finder.machine(name, running=True)
-        found = self._rooms.config.workflows[views.workflow_of(arn)]
-        return {
-            **views.workflow(found, self._reads.counts(arn)),
-            "definition": found.text,
-            "yaml": found.yaml,
-        }
+        for found in self._rooms.config.workflows.values():
+            if found.arn == arn:
+                shown = views.workflow(found, self._reads.counts(arn))
+                return {**shown, "definition": found.text, "yaml": found.yaml}
+        made = self._rooms.state_machines.get(arn)
+        text = self._rooms.state_machines.definition(made.revision.definition_id)
+        return {**self._made(made), "definition": text, "yaml": False}
+
+    def _made(self, made: Described) -> dict[str, Json]:
+        parsed = self._rooms.state_machines.parsed(made.revision.definition_id)
+        return views.made(made, parsed, self._reads.counts(made.machine.arn))
 
     # --- schedules and events -----------------------------------------------------------------------------
 

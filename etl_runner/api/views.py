@@ -3,10 +3,13 @@
 from typing import Final
 
 from etl_runner.api.story import Story
+from etl_runner.asl.model import StateMachine
 from etl_runner.clock import to_iso
 from etl_runner.config.configuration import WorkflowDefinition
+from etl_runner.engine.machine_shapes import Described
 from etl_runner.errors import ConfigError, DefinitionError, EtlRunnerError, Fault
 from etl_runner.jsontypes import Json
+from etl_runner.machine.shape import ROOT
 from etl_runner.machine.state import Status
 from etl_runner.schedule.events import EventTaken
 from etl_runner.schedule.service import Fired, NextTick, ScheduleStatus
@@ -62,11 +65,16 @@ def execution(
     shown = execution_summary(row, now_ms)
     shown |= {
         "stateMachineArn": row.state_machine_arn,
+        "stateMachineVersionArn": row.state_machine_version_arn,
+        "stateMachineAliasArn": row.state_machine_alias_arn,
+        "redriveCount": row.redrive_count,
+        "redrivenAt": iso(row.redriven_ms),
         "definitionSha256": definition_sha256,
         "input": machine.start.input,
         "output": machine.output if machine.status is Status.SUCCEEDED else None,
         "error": machine.error,
         "cause": machine.cause,
+        "variables": machine.frames[ROOT].variables or {},
         "wakeAt": iso(row.wake_at_ms),
         "deadline": iso(machine.deadline_ms),
         "events": machine.events,
@@ -126,8 +134,23 @@ def workflow(definition: WorkflowDefinition, counts: dict[str, int]) -> dict[str
         "stateMachineArn": definition.arn,
         "description": definition.description,
         "file": definition.file,
+        "type": "STANDARD",
         "states": sum(len(scope.states) for scope in definition.machine.scopes),
         "definitionSha256": definition.machine.sha256,
+        "counts": counts,
+    }
+
+
+def made(machine: Described, definition: StateMachine, counts: dict[str, int]) -> dict[str, Json]:
+    """One state machine made through the API, as a workflow without a file."""
+    return {
+        "name": machine.machine.name,
+        "stateMachineArn": machine.machine.arn,
+        "description": definition.comment,
+        "file": None,
+        "type": machine.machine.type,
+        "states": sum(len(scope.states) for scope in definition.scopes),
+        "definitionSha256": definition.sha256,
         "counts": counts,
     }
 

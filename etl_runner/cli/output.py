@@ -99,10 +99,13 @@ def error_shape(raised: EtlRunnerError) -> Json:
     return shape
 
 
-def table(columns: Sequence[Column], rows: Sequence[Sequence[object]], *, empty: str) -> None:
+def table(
+    columns: Sequence[Column], rows: Sequence[Sequence[object]], *, empty: str, narrow: int = NARROW
+) -> None:
     """Rows under headings, or as blocks where the terminal is narrow; `empty` when there are none.
 
-    A column without any value is left out.
+    A column without any value is left out. Below `narrow` columns of the terminal there are blocks, and
+    wherever the words that must stay whole do not fit side by side.
     """
     if not rows:
         say(empty)
@@ -112,7 +115,7 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[object]], *, empty:
     rows = [[row[at] for at in used] for row in rows]
     cells = [[cell(value) for value in row] for row in rows]
     shown = console()
-    widths = None if shown.width < NARROW else _widths(columns, cells, shown.width)
+    widths = None if shown.width < narrow else _widths(columns, cells, shown.width)
     if widths is None:
         for number, row in enumerate(rows):
             if number:

@@ -38,12 +38,15 @@ def execution(view: Json, objects: Json) -> None:
             ("started", f"{output.when(view['startedAt'])} by {view['origin']}"),
             ("ended", output.when(view["stoppedAt"])),
             ("took" if view["stoppedAt"] else "so far", output.lasted(view["durationSeconds"])),
+            ("redriven", _redriven(view)),
+            ("version", _version(view)),
             ("deadline", output.when(view["deadline"])),
             ("ARN", view["executionArn"]),
             ("error", view["error"]),
             ("cause", _short(message(view["cause"]))),
             ("raised at", _trace(view["cause"])),
             ("input", _short(output.pretty(view["input"]))),
+            ("variables", _short(output.pretty(view["variables"])) if view["variables"] else None),
             ("output", _short(output.pretty(view["output"])) if view["status"] == "SUCCEEDED" else None),
         ]
     )
@@ -51,6 +54,19 @@ def execution(view: Json, objects: Json) -> None:
     _states(view["states"])
     _map_runs(view["mapRuns"])
     _objects(objects)
+
+
+def _redriven(view: Json) -> str | None:
+    count = view["redriveCount"]
+    return f"{count}x, last {output.when(view['redrivenAt'])}" if count else None
+
+
+def _version(view: Json) -> str | None:
+    version, alias = view["stateMachineVersionArn"], view["stateMachineAliasArn"]
+    if version is None:
+        return None
+    number = version.rpartition(":")[2]
+    return number if alias is None else f"{number}, by the alias {alias.rpartition(':')[2]}"
 
 
 def _current(view: Json) -> None:

@@ -8,7 +8,7 @@ import typer
 from etl_runner.cli import exits, options, output, testing
 from etl_runner.cli.given import read_json
 from etl_runner.errors import InvalidInput
-from etl_runner.offline.mock_config import Wanted
+from etl_runner.offline.mock_config import STATUSES, Wanted
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -38,7 +38,8 @@ def run_tests(  # noqa: PLR0913 -- each option is a parameter
         typer.Option("--recorded", help="A real execution's history: its answers are given again."),
     ] = None,
     expect: Annotated[
-        str | None, typer.Option("--expect", help="The wanted status; default SUCCEEDED.")
+        str | None,
+        typer.Option("--expect", help="The wanted status: SUCCEEDED (the default), FAILED or TIMED_OUT."),
     ] = None,
     expect_output: Annotated[
         str | None, typer.Option("--expect-output", metavar="JSON|@FILE", help="The wanted output.")
@@ -62,6 +63,8 @@ def run_tests(  # noqa: PLR0913 -- each option is a parameter
     """  # noqa: D301 -- \b is the help formatter's own mark: leave this paragraph as it is
     if state is not None and (first is not None or last is not None):
         raise InvalidInput("--state runs one state alone; leave out --from and --to")
+    if expect is not None and expect not in STATUSES:
+        raise InvalidInput(f"--expect has {expect!r}; it has to be one of {', '.join(STATUSES)}")
     asked = testing.Asked(
         file=file,
         first=state or first,

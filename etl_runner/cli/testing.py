@@ -1,7 +1,7 @@
 """Test cases of a state machine, run offline: which there are, whether they went well, what they covered."""
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -21,6 +21,8 @@ from etl_runner.offline.story import Step
 
 _YAML: Final = frozenset({".yaml", ".yml"})
 _SHOWN: Final = 160
+_NARROW: Final = 40
+"""Steps are many and short: a table of them is read more easily than blocks, as long as there is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +205,17 @@ def _case(tested: Tested) -> Json:
         "error": ran.error,
         "cause": ran.cause,
         "tookSeconds": ran.took_ms / 1000,
-        "steps": [asdict(step) for step in ran.steps],
+        "steps": [_step(step) for step in ran.steps],
+    }
+
+
+def _step(step: Step) -> Json:
+    return {
+        "atSeconds": step.at_ms / 1000,
+        "depth": step.depth,
+        "state": step.state,
+        "what": step.what,
+        "detail": step.detail,
     }
 
 
@@ -219,6 +231,8 @@ def show(machine: StateMachine, tested: list[Tested], *, steps: bool) -> None:
     """Write what happened, for people."""
     for each in tested:
         if steps or len(tested) == 1:
+            if len(tested) > 1:
+                output.say(f"{each.name}:")
             _show_steps(each.ran.steps)
             output.say("")
     output.table(
@@ -231,6 +245,7 @@ def show(machine: StateMachine, tested: list[Tested], *, steps: bool) -> None:
         ],
         [_row(each) for each in tested],
         empty="no test cases",
+        narrow=_NARROW,
     )
     output.say("")
     _show_coverage(machine, covered_by(tested))
@@ -260,6 +275,7 @@ def _show_steps(steps: list[Step]) -> None:
             for step in steps
         ],
         empty="nothing happened",
+        narrow=_NARROW,
     )
 
 
@@ -277,6 +293,7 @@ def _show_coverage(machine: StateMachine, covered: Coverage) -> None:
             for kind, count, total in _counts(parts, covered)
         ],
         empty="the state machine has no states",
+        narrow=_NARROW,
     )
 
 

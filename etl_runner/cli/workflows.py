@@ -1,5 +1,7 @@
 """`etl-runner workflows ...`."""
 
+from collections import Counter
+
 import typer
 
 from etl_runner.cli import exits, options, output
@@ -21,7 +23,9 @@ def list_(
     json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 -- noted by its callback
 ) -> None:
-    """List the workflows that the service has loaded, with their executions by status.
+    """List the workflows of the service's files and the state machines made through the Step Functions API.
+
+    They are shown with their executions by status. Nothing is kept of Express executions.
 
     \b
     Examples:
@@ -35,14 +39,19 @@ def list_(
         return
     columns = [
         Column("WORKFLOW"),
-        Column("RUNNING"),
-        Column("SUCCEEDED"),
-        Column("OTHER"),
+        Column("FROM"),
+        Column("TYPE"),
+        Column("RUNNING", right=True),
+        Column("SUCCEEDED", right=True),
+        Column("OTHER", right=True),
         Column("DESCRIPTION", prose=True),
     ]
+    named = Counter(each["name"] for each in found["workflows"])
     rows = [
         (
-            each["name"],
+            each["name"] if named[each["name"]] == 1 else each["stateMachineArn"],
+            "API" if each["file"] is None else "file",
+            each["type"],
             each["counts"]["RUNNING"],
             each["counts"]["SUCCEEDED"],
             sum(each["counts"][status] for status in ("FAILED", "TIMED_OUT", "ABORTED")),

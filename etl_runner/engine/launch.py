@@ -47,8 +47,8 @@ class Launch:
             raise NotFound(f"there is no workflow {name_or_arn!r}; there are: {names}")
         if target.express:
             raise InvalidInput(
-                f"{arn} is Express, of which nothing is kept to tell that it was started; start it from a "
-                "workflow (states:startExecution), or make it STANDARD"
+                f"{arn} is Express, of which nothing is kept to tell that it was started; start it through "
+                "the Step Functions API or from a workflow (states:startExecution), or make it STANDARD"
             )
         return target
 

@@ -214,6 +214,17 @@ class StateMachines:
                 by_name[workflow.name] = self._of_file(workflow)
         return [by_name[name] for name in sorted(by_name)[:limit]]
 
+    def named(self, name: str) -> list[str]:
+        """The ARNs of the state machines of a name that were made through the API, of any account."""
+        return [each.arn for each in self._rows.named(name)]
+
+    def made(self, *, limit: int) -> list[Described]:
+        """The state machines that were made through the API, of all accounts and regions, by name."""
+        return [
+            Described(machine=machine, revision=revision)
+            for machine, revision in self._rows.everywhere(limit=limit)
+        ]
+
     def started_with(
         self, machine_arn: str, version_arn: str | None, definition_id: int, at_ms: int
     ) -> Revision | None:

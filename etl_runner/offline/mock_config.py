@@ -16,7 +16,7 @@ from etl_runner.offline.answers import Answer, Returned, Thrown, Unmocked
 
 _RANGE: Final = re.compile(r"(\d+)(?:-(\d+))?")
 _NOTHING: Final = object()
-_STATUSES: Final = ("SUCCEEDED", "FAILED", "TIMED_OUT")
+STATUSES: Final = ("SUCCEEDED", "FAILED", "TIMED_OUT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +152,8 @@ class _Reader:
     def _wanted(self, given: Json, place: str) -> Wanted:
         told = self._object(given, place, {"Input", "Status", "Output", "Error"})
         status = told.get("Status")
-        if status is not None and status not in _STATUSES:
-            raise self._fault(f"{place}/Status", f"has to be one of {', '.join(_STATUSES)}")
+        if status is not None and status not in STATUSES:
+            raise self._fault(f"{place}/Status", f"has to be one of {', '.join(STATUSES)}")
         return Wanted(
             input=(told["Input"],) if "Input" in told else None,
             status=status,

@@ -109,8 +109,9 @@ def read_history(text: str, file: str) -> RecordedRun:
         events = document["events"] if isinstance(document, dict) else document
         return _read(events)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
+        missing = f"there is no {error} in it" if isinstance(error, KeyError) else str(error)
         raise InvalidInput(
-            f"{file} is no execution history: {type(error).__name__} {error}. Give what "
+            f"{file} is no execution history: {missing}. Give what "
             "`aws stepfunctions get-execution-history` prints, with all its pages"
         ) from None
 

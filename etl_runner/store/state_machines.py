@@ -114,6 +114,17 @@ class StateMachineRows:
         revisions = self._revisions([each.revision for each in found])
         return [(each, revisions[each.revision]) for each in found]
 
+    def named(self, name: str) -> list[Machine]:
+        """The state machines of a name, whatever account and region they are of."""
+        return [Machine(**row) for row in self._rows(select(_S).where(_S.c.name == name).order_by(_S.c.arn))]
+
+    def everywhere(self, *, limit: int) -> list[tuple[Machine, Revision]]:
+        """The state machines of all accounts and regions, by name."""
+        query = select(_S).order_by(_S.c.name, _S.c.arn).limit(limit)
+        found = [Machine(**row) for row in self._rows(query)]
+        revisions = self._revisions([each.revision for each in found])
+        return [(each, revisions[each.revision]) for each in found]
+
     def count(self, account: str, region: str) -> int:
         """How many state machines an account has in a region."""
         query = select(func.count()).where(_S.c.account == account, _S.c.region == region)

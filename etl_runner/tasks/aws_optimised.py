@@ -116,8 +116,8 @@ class Optimised:
         action = self.actions.get(name)
         if action is None:
             return (
-                f"{resource} is no resource of Step Functions{near(name, dict.fromkeys(self.actions, ''))}; "
-                f"{self.name} has {', '.join(self.actions)}, and arn:aws:states:::aws-sdk:... other actions"
+                f"{resource} is no resource of Step Functions: {self.name} has {', '.join(self.actions)}, "
+                f"and arn:aws:states:::aws-sdk:... other actions{near(name, dict.fromkeys(self.actions, ''))}"
             )
         if form in action.forms:
             return None

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from etl_runner.config.load import load_config
-from etl_runner.errors import ConfigError, InvalidInput
+from etl_runner.engine.machine_shapes import New
+from etl_runner.errors import ConfigError, InvalidInput, NotFound
 from etl_runner.schedule.due import tick_sample
 from etl_runner.schedule.expressions import parse_expression
 from etl_runner.schedule.patterns import compile_pattern
@@ -78,3 +79,66 @@ def test_operators_start_one_by_its_arn(stage: Stage, aws: Any) -> None:
     aws.create_state_machine(name="made", definition=PASS, roleArn=ROLE)
 
     assert stage.ended(ARN)["status"] == "SUCCEEDED"
+
+
+def test_operators_see_and_start_what_the_api_made_by_its_name(stage: Stage, aws: Any) -> None:
+    aws.create_state_machine(name="made", definition=PASS, roleArn=ROLE)
+    started = stage.operations.start_execution("made", {"n": 1}, "one")
+    stage.operations.wait("made/one", 30)
+    listed = {each["name"]: each for each in stage.operations.workflows()}
+    shown = stage.operations.workflow("made")
+
+    assert (started["workflow"], started["executionArn"].split(":")[-2:]) == ("made", ["made", "one"])
+    assert (listed["made"]["file"], listed["made"]["type"]) == (None, "STANDARD")
+    assert listed["made"]["counts"]["SUCCEEDED"] == 1
+    assert (shown["stateMachineArn"], shown["definition"]) == (ARN, PASS)
+
+
+def test_a_name_of_two_accounts_has_to_be_told_apart(stage: Stage, aws: Any) -> None:
+    aws.create_state_machine(name="made", definition=PASS, roleArn=ROLE)
+    other = ARN.replace("us-east-1", "eu-west-1")
+    new = New(
+        name="made",
+        type="STANDARD",
+        account="123456789012",
+        region="eu-west-1",
+        definition=PASS,
+        role_arn=ROLE,
+        logging={},
+        tracing={},
+        encryption={},
+        tags={},
+    )
+    stage.state_machines.create(new)
+
+    with pytest.raises(InvalidInput, match=f"several state machines are named 'made': say {other} or {ARN}"):
+        stage.operations.start_execution("made", {})
+
+
+def test_operators_start_versions_and_are_told_which_one_ran(stage: Stage, aws: Any) -> None:
+    aws.create_state_machine(name="made", definition=PASS, roleArn=ROLE, publish=True)
+    started = stage.operations.start_execution(f"{ARN}:1", {}, "one")
+    view = stage.operations.wait("made/one", 30)
+
+    assert started["workflow"] == "made"
+    assert (view["stateMachineVersionArn"], view["stateMachineAliasArn"]) == (f"{ARN}:1", None)
+
+
+def test_variables_and_redrives_are_shown(stage: Stage, aws: Any) -> None:
+    fails = {"Type": "Fail", "Error": "E"}
+    states = {"A": {"Type": "Pass", "Assign": {"x": 1}, "Next": "B"}, "B": fails}
+    aws.create_state_machine(
+        name="made", definition=json.dumps({"StartAt": "A", "States": states}), roleArn=ROLE
+    )
+    arn = stage.operations.start_execution("made", {}, "one")["executionArn"]
+    stage.operations.wait("made/one", 30)
+    aws.redrive_execution(executionArn=arn)
+    view = stage.operations.wait("made/one", 30)
+
+    assert (view["variables"], view["redriveCount"]) == ({"x": 1}, 1)
+    assert view["redrivenAt"] is not None
+
+
+def test_an_express_execution_is_said_to_be_kept_nowhere(stage: Stage) -> None:
+    with pytest.raises(NotFound, match="nothing is kept of Express executions"):
+        stage.operations.get_execution(f"{ARN.replace('stateMachine', 'express')}:one:two")

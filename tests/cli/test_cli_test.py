@@ -62,6 +62,17 @@ def test_all_cases_are_run_and_their_coverage_is_summed(folder: Path) -> None:
     assert "Size/Choices[0]" in result.stdout.partition("COVERED")[2]
 
 
+def test_steps_of_several_cases_stand_under_their_names_also_on_a_narrow_terminal(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = cli(folder, "--mocks", str(folder / "mocks.json"), "--steps").stdout.splitlines()
+
+    assert [line for line in lines if line in {"Good:", "Bad:"}] == ["Good:", "Bad:"]
+    assert lines[lines.index("Good:") + 1].split()[:3] == ["AT", "STATE", "WHAT"]
+    assert max(map(len, lines)) <= 60
+
+
 def test_the_document_has_cases_steps_and_coverage(folder: Path) -> None:
     found = json.loads(mocked(folder, "--json").stdout)
 
@@ -140,6 +151,8 @@ def test_a_real_execution_is_replayed_and_held_to_its_end(folder: Path) -> None:
         (["--mocks", "missing.json"], "missing.json cannot be read"),
         (["--recorded", "MOCKS", "--mocks", "MOCKS"], "--recorded is a case by itself"),
         (["--state", "Nope", "--mocks", "MOCKS"], "there is no state 'Nope'"),
+        (["--expect", "FAILD"], "--expect has 'FAILD'; it has to be one of SUCCEEDED, FAILED, TIMED_OUT"),
+        (["--recorded", "MOCKS"], "is no execution history: there is no 'events' in it"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(folder: Path, options: list[str], told: str) -> None:
