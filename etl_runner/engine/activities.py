@@ -10,15 +10,22 @@ from collections import defaultdict, deque
 from collections.abc import Callable
 from typing import Final
 
+from etl_runner.arn import Arn
 from etl_runner.engine.decided import PollChanges, Turn
 from etl_runner.engine.knocks import ActivityPoll, ActivityTask, Item, Knock
-from etl_runner.engine.live import LiveCache
+from etl_runner.engine.live import Live, LiveCache
 from etl_runner.jsontypes import dumps_text
 from etl_runner.machine import stimuli as s
 from etl_runner.machine.state import OpenTask
 from etl_runner.store.activities import Activities
 from etl_runner.store.store import Store
 from etl_runner.store.tokens import TokenReads, TokenRow
+
+
+def same_account(live: Live, activity_arn: str) -> bool:
+    """Whether an execution may ask workers of this activity: what others' workers do is not for it to say."""
+    return Arn.parse(activity_arn).account == Arn.parse(live.arn).account
+
 
 BATCH: Final = 500
 """As many as a turn has polls: one more read would be for nothing."""
@@ -63,7 +70,7 @@ class ActivityQueue:
     ) -> ActivityTask | None:
         live = self._cache.get(row.execution_id)
         frame_id = None if live is None else live.machine.tokens.get(row.token)
-        if live is None or frame_id is None:
+        if live is None or frame_id is None or not same_account(live, row.activity_arn or ""):
             return None
         work = live.machine.frames[frame_id].open
         assert isinstance(work, OpenTask)

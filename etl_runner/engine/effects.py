@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import structlog
 
-from etl_runner.engine.activities import ActivityQueue
+from etl_runner.engine.activities import ActivityQueue, same_account
 from etl_runner.engine.decided import Turn
 from etl_runner.engine.dispatch import Dispatcher
 from etl_runner.engine.knocks import Item, Knock
@@ -140,7 +140,7 @@ class Effects:
 
     def _offer(self, live: Live, token: f.Token, activity_arn: str) -> None:
         try:
-            exists = self._polls.exists(activity_arn)
+            exists = same_account(live, activity_arn) and self._polls.exists(activity_arn)
         except StoreUnavailable:
             exists = True  # no worker can ask for it either, as long as that is so
         if exists:

@@ -216,13 +216,18 @@ class Engine:
         return request.ended
 
     def answer_task(
-        self, task_token: str, answer: TokenSuccess | TokenFailure | TokenHeartbeat
+        self,
+        task_token: str,
+        answer: TokenSuccess | TokenFailure | TokenHeartbeat,
+        *,
+        account: str | None = None,
     ) -> Future[None]:
         """Tell what became of a task by its token (SendTaskSuccess, SendTaskFailure, SendTaskHeartbeat).
 
-        The future is resolved after the commit; it fails with InvalidTaskToken or ClosedTaskToken.
+        With `account`, no other one's tasks can be answered: their tokens are invalid then. The future is
+        resolved after the commit; it fails with InvalidTaskToken or ClosedTaskToken.
         """
-        told = TokenAnswer(task_token=task_token, answer=answer)
+        told = TokenAnswer(task_token=task_token, answer=answer, account=account)
         self._inbox.put(told)
         return told.done
 

@@ -166,11 +166,13 @@ class TokenHeartbeat:
 class TokenAnswer:
     """What someone says of the task with this token. `done` is resolved after the commit.
 
-    `held_until_ms` is set when the answer came before its task was submitted, see tokens.py.
+    `account` is the one whose tasks alone may be answered, None for any. `held_until_ms` is set when the
+    answer came before its task was submitted, see tokens.py.
     """
 
     task_token: str
     answer: TokenSuccess | TokenFailure | TokenHeartbeat
+    account: str | None = None
     held_until_ms: int | None = None
     done: Future[None] = field(default_factory=Future)
 

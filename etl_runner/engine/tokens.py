@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from etl_runner.arn import Arn
 from etl_runner.asl import model
 from etl_runner.engine.decided import TokenChanges, Turn
 from etl_runner.engine.knocks import Item, Knock, TokenAnswer, TokenFailure, TokenHeartbeat, TokenSuccess
@@ -75,6 +76,9 @@ class TaskTokens:
         frame_id = None if live is None else live.machine.tokens.get(row.token)
         if live is None or frame_id is None:
             turn.refused.append((answer, ClosedTaskToken()))
+            return
+        if answer.account not in {None, Arn.parse(live.arn).account}:
+            turn.refused.append((answer, InvalidTaskToken()))
             return
         work = live.machine.frames[frame_id].open
         assert isinstance(work, OpenTask)

@@ -25,7 +25,8 @@ Reply: TypeAlias = dict[str, Json]
 class Call:
     """One call. `parameters` have passed the service model; `account` and `region` are the caller's.
 
-    `left` waits until the caller has hung up, or the service is stopping.
+    `only` is the account that the caller's key is for, None where no key was asked for. `left` waits until
+    the caller has hung up, or the service is stopping.
     """
 
     parameters: dict[str, Json]
@@ -35,6 +36,7 @@ class Call:
     now_ms: int
     request_id: str
     left: Callable[[], Awaitable[None]]
+    only: str | None = None
 
 
 Action: TypeAlias = Callable[[Call], Reply] | Callable[[Call], Awaitable[Reply]]

@@ -93,6 +93,7 @@ async def _reply(request: Request, request_id: str) -> Reply:
         now_ms=now_ms,
         request_id=request_id,
         left=partial(_left, request),
+        only=caller.account if caller.key_id else None,
     )
     if inspect.iscoroutinefunction(action):
         return await cast("Callable[[Call], Awaitable[Reply]]", action)(call)

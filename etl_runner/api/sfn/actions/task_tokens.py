@@ -32,7 +32,8 @@ async def send_task_heartbeat(call: Call) -> Reply:
 
 async def _answer(call: Call, answer: TokenSuccess | TokenFailure | TokenHeartbeat) -> Reply:
     try:
-        await committed(call.rooms.engine.answer_task(call.parameters["taskToken"], answer))
+        answered = call.rooms.engine.answer_task(call.parameters["taskToken"], answer, account=call.only)
+        await committed(answered)
     except (InvalidTaskToken, ClosedTaskToken) as refused:
         raise AwsError(refused.code, str(refused)) from None
     return {}
