@@ -404,6 +404,15 @@ def test_tags_are_set_changed_and_taken_away(aws: Any) -> None:
     ]
 
 
+def test_a_tag_without_key_is_none(aws: Any) -> None:
+    arn = made(aws)["stateMachineArn"]
+
+    code, message = refusal(lambda: aws.tag_resource(resourceArn=arn, tags=[{"key": "a"}, {"value": "b"}]))
+
+    assert code == "ValidationException"
+    assert message.startswith("1 validation error detected: Value null at 'tags.2.member.key' failed to ")
+
+
 def test_fifty_tags_are_the_most(aws: Any) -> None:
     tags = [{"key": str(number), "value": ""} for number in range(51)]
     arn = made(aws, tags=tags[:50])["stateMachineArn"]
