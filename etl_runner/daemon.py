@@ -5,6 +5,7 @@ without HTTP (tests and the demo use it); `serve` adds the HTTP edge, signals an
 """
 
 import errno
+import gc
 import ipaddress
 import os
 import secrets
@@ -402,6 +403,7 @@ class Ending:
 
 def serve(settings: Settings, config_dir: Path) -> None:
     """Run the service until SIGTERM or Ctrl-C, then drain it. Raises EtlRunnerError when it cannot begin."""
+    gc.disable()  # until it answers: nearly all that is made up to then stays
     ending = Ending()
     ending.watch()
     listener = bind(settings)
@@ -457,6 +459,8 @@ def _answer(service: Service, listener: socket.socket, ending: Ending) -> None:
     # at its end, and SIGTERM would kill us before the drain.
     thread = threading.Thread(target=run, name="http", daemon=True)
     thread.start()
+    gc.freeze()  # nor need it be looked through ever again: that would hold up each of the larger turns
+    gc.enable()
     host, port = listener.getsockname()[:2]
     service.answers_at(_url(_reachable(host), port))
     _log.info(

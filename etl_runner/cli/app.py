@@ -1,5 +1,6 @@
 """The root of the command line: which commands there are, and what happens to an error that reaches it."""
 
+import gc
 import importlib
 import sys
 import traceback
@@ -47,7 +48,9 @@ class Root(TyperGroup):
         """Import the command that is asked for, and note --json before its options can fail."""
         ctx.obj.json = "--json" in args
         if args and args[0] in COMMANDS:
+            gc.disable()  # importing makes much that stays and hardly any garbage: looking for it is in vain
             module = importlib.import_module(f"etl_runner.cli.{args[0]}")
+            gc.enable()
             command = typer.main.get_command(module.app)
             command.name = args[0]
             self.commands[args[0]] = command
