@@ -15,7 +15,6 @@ __all__ = ["INTRINSICS", "INTRINSIC_FAILURE", "NESTING_LIMIT", "IntrinsicCall", 
 
 INTRINSIC_FAILURE: Final = "States.Runtime"
 """What AWS reports for a failed call; States.IntrinsicFailure stands in its guide only."""
-"""The error of a failed call, after the Amazon States Language."""
 
 NESTING_LIMIT: Final = 10
 """How deep calls may stand within each other (developer guide)."""
@@ -51,7 +50,9 @@ class IntrinsicCall:
             try:
                 values.append(argument.evaluate(env))
             except PathNotFound:
-                self._fail_on_path(argument, env)
+                if not isinstance(argument, Selector) or argument.definite:
+                    self._fail_on_path(argument, env)
+                values.append([])  # as in a template: a slice or wildcard of what is not there is empty
         try:
             return self._intrinsic.call(tuple(values), env.rng)
         except BadArguments as error:

@@ -154,6 +154,11 @@ def test_a_missing_argument_path_fails_with_the_sentence_of_aws() -> None:
     )
 
 
+@pytest.mark.parametrize("path", ["$.nope[*]", "$.nope[1:]", "$.nope.deeper[*].name", "$..nope"])
+def test_a_slice_or_wildcard_of_what_is_not_there_is_an_empty_argument(path: str) -> None:
+    assert call(f"States.ArrayLength({path})", {"other": 1}) == 0
+
+
 @pytest.mark.parametrize(
     ("text", "offset"),
     [
