@@ -47,7 +47,8 @@ class PollChanges:
 class Turn:
     """One turn. `results` are answers for those who wait, `refused` the items of which nothing came.
 
-    `redriven` and `to_tell` are ids of executions: redriven in this turn; the publisher is to hear of them.
+    `redriven` has the executions that were redriven in this turn, with the client's token, `to_tell` those of
+    which the publisher is to hear, by their ids.
     """
 
     now_ms: int
@@ -60,6 +61,6 @@ class Turn:
     map_run_updates: list[MapRunUpdate] = field(default_factory=list)
     tokens: TokenChanges = field(default_factory=TokenChanges)
     polls: PollChanges = field(default_factory=PollChanges)
-    redriven: set[int] = field(default_factory=set)
+    redriven: dict[int, str | None] = field(default_factory=dict)
     to_tell: set[int] = field(default_factory=set)
     patience: Patience = field(default_factory=Patience)

@@ -114,10 +114,16 @@ class Delivery:
 
 def _tried(send: Callable[[], None], what: str) -> bool:
     """Whether there is nothing left to do: it was sent, or it never will be."""
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 -- slow to import
+    from botocore.exceptions import (  # noqa: PLC0415 -- slow to import
+        BotoCoreError,
+        ClientError,
+        ParamValidationError,
+    )
 
     try:
         send()
+    except ParamValidationError as error:
+        _log.error("what is to be published cannot be sent; it is left out", what=what, error=str(error))
     except ClientError as error:
         if _may_pass(error.response):
             _log.warning("AWS takes nothing now; it is tried again", what=what, error=str(error))

@@ -183,7 +183,8 @@ class Publisher:
     def _load(self, execution_id: int, seq: int) -> Page | None:
         try:
             row = self._store.execution(execution_id)
-            assert row is not None, "the outbox goes with its execution"
+            if row is None:
+                return None  # it was forgotten meanwhile
             definition = self._definitions.get(row.definition_id)
             _, at_ms, facts = _split(self._store.pages(execution_id), seq)
         except (EtlRunnerError, ValueError) as error:

@@ -55,9 +55,9 @@ def redrive(
             (request, NotFound(f"there is no execution with the number {request.execution_id}"))
         )
         return
-    if _is_asked_again(row, request):
-        redriven_ms = row.redriven_ms or turn.now_ms
-        turn.results.append((request.done, Redriven(redriven_ms=redriven_ms, count=row.redrive_count)))
+    again = _asked_again(turn, row, request)
+    if again is not None:
+        turn.results.append((request.done, again))
         return
     status, reason = redrive_status(row.status, row.stopped_ms, row.redrive_count, turn.now_ms)
     if row.id in turn.redriven:
@@ -68,7 +68,7 @@ def redrive(
             cache.drop(row.id)
         turn.refused.append((request, NotRedrivable(reason or "Execution cannot be redriven")))
         return
-    turn.redriven.add(row.id)
+    turn.redriven[row.id] = request.client_token
     turn.unit.redrives.append(
         {
             "b_id": row.id,
@@ -81,6 +81,12 @@ def redrive(
     turn.results.append((request.done, answer))
 
 
-def _is_asked_again(row: ExecutionRow, request: RedriveRequest) -> bool:
-    """The same client token within the same redrive is the same request."""
-    return request.client_token is not None and row.redrive_token == request.client_token
+def _asked_again(turn: Turn, row: ExecutionRow, request: RedriveRequest) -> Redriven | None:
+    """The answer to the same request again: the same client token within the same redrive."""
+    if request.client_token is None:
+        return None
+    if turn.redriven.get(row.id) == request.client_token:
+        return Redriven(redriven_ms=turn.now_ms, count=row.redrive_count + 1)
+    if row.redrive_token == request.client_token:
+        return Redriven(redriven_ms=row.redriven_ms or turn.now_ms, count=row.redrive_count)
+    return None

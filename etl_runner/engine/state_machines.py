@@ -110,8 +110,7 @@ class StateMachines:
                     created_ms=now_ms,
                 )
                 writes.add_machine(machine)
-                if new.tags:
-                    writes.set_tags(new.arn, new.tags)
+                writes.set_tags(new.arn, new.tags)  # also none: those of one that was deleted are not its own
                 if new.publish_as is not None:
                     version = next_version(machine, revision, new.publish_as, now_ms)
                     writes.add_version(version)
@@ -233,7 +232,10 @@ class StateMachines:
             number = int(version_arn.rpartition(":")[2])
             version = self._rows.version(machine_arn, number)
             if version is not None:
-                return self._rows.revision(version.revision)
+                found = self._rows.revision(version.revision)
+                # Another state machine may have come to have the same name and version since.
+                if found.definition_id == definition_id:
+                    return found
         return self._rows.revision_at(machine_arn, definition_id, at_ms)
 
     def _of_file(self, workflow: Workflow) -> Described:

@@ -1,15 +1,17 @@
 """The registry of activities."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from etl_runner.store import tables as t
 from etl_runner.store.store import Store
 
 _A: Final = t.Activity.__table__  # type: ignore[attr-defined]
+_T: Final = t.ResourceTag.__table__  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +36,22 @@ class Activities:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def create(self, activity: ActivityRow) -> ActivityRow:
-        """Register an activity. Gives the one that is there when its ARN is registered already."""
+    def create(self, activity: ActivityRow, tags: Mapping[str, str] | None = None) -> ActivityRow:
+        """Register an activity with its tags.
+
+        Gives the one that is there when its ARN is registered already; then its tags stay as they are.
+        """
         values = {name: getattr(activity, name) for name in ActivityRow.__dataclass_fields__}
         keep = sqlite_insert(t.Activity).on_conflict_do_nothing(index_elements=["arn"])
         with self._store.writing() as connection:
-            connection.execute(keep, values)
+            if connection.execute(keep, values).rowcount:
+                _forget_tags(connection, activity.arn)
+                rows = [
+                    {"resource_arn": activity.arn, "key": key, "value": value}
+                    for key, value in (tags or {}).items()
+                ]
+                if rows:
+                    connection.execute(insert(_T), rows)
             row = connection.execute(select(*_COLUMNS).where(_A.c.arn == activity.arn)).mappings().one()
             return ActivityRow(**row)
 
@@ -65,6 +77,11 @@ class Activities:
             return [ActivityRow(**row) for row in connection.execute(query).mappings()]
 
     def delete(self, arn: str) -> bool:
-        """Take an activity off the register; False when it is not on it."""
+        """Take an activity off the register, with its tags; False when it is not on it."""
         with self._store.writing() as connection:
+            _forget_tags(connection, arn)
             return connection.execute(delete(_A).where(_A.c.arn == arn)).rowcount > 0
+
+
+def _forget_tags(connection: Connection, arn: str) -> None:
+    connection.execute(delete(_T).where(_T.c.resource_arn == arn))

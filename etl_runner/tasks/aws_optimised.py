@@ -180,12 +180,21 @@ class Optimised:
         if faults:
             raise aws_faults.unusable(arguments, faults)
         for name, inner in shape.members.items() if shape is not None else ():
-            if inner.metadata.get("idempotencyToken") and name not in parameters:
+            if _makes_it_one(name, inner) and name not in parameters:
                 parameters[name] = client_token(call, name)
         missing = missing_members(shape, parameters) if shape is not None else []
         if missing:
             raise aws_faults.required_v1(missing, self.service)
         return parameters
+
+
+def _makes_it_one(name: str, shape: Any) -> bool:
+    """Whether a parameter tells the same request again from another one.
+
+    CodeBuild's model does not mark its own as such; Athena's marks a query's id, which nobody can make up.
+    """
+    marked = shape.metadata.get("idempotencyToken") or name == "idempotencyToken"
+    return bool(marked and "token" in name.lower())
 
 
 def client_token(call: ServiceCall, name: str = "") -> str:

@@ -337,6 +337,17 @@ def test_an_execution_is_described_with_the_machine_it_began_with(aws: Any) -> N
     assert "revisionId" in second
 
 
+def test_an_execution_is_not_described_with_a_version_of_one_that_came_later(aws: Any) -> None:
+    version = made(aws, publish=True)["stateMachineVersionArn"]
+    started = aws.start_execution(stateMachineArn=version)["executionArn"]
+    aws.delete_state_machine(stateMachineArn=version.rpartition(":")[0])
+    again = made(aws, definition=passing(1), publish=True)["stateMachineVersionArn"]
+    described = aws.describe_state_machine_for_execution(executionArn=started)
+
+    assert again == version
+    assert described["definition"] == passing()
+
+
 # --- listed -----------------------------------------------------------------------------------------------
 
 

@@ -201,6 +201,15 @@ def test_a_log_group_that_is_not_there_holds_up_nobody(told: Told, moto: AwsAcce
     assert pages_to_tell(told.store, 10) == []
 
 
+def test_a_log_group_that_has_no_name_holds_up_nobody(told: Told, moto: AwsAccess, group: str) -> None:
+    told.run(single(PASS), logging=logging(""))
+    told.run(single(PASS), logging=logging(group))
+    told.settle()
+
+    assert len(lines(moto, group)) == 4
+    assert pages_to_tell(told.store, 10) == []
+
+
 def test_an_endpoint_that_cannot_be_reached_holds_up_no_execution(tmp_path: Path) -> None:
     nowhere = access_to("http://127.0.0.1:1")
     world = Told(tmp_path, aws=nowhere)

@@ -104,6 +104,17 @@ def test_the_same_client_token_is_the_same_redrive(world: World) -> None:
     assert other.result(0).count == 2
 
 
+def test_the_same_redrive_asked_for_twice_at_once_is_one(world: World) -> None:
+    world.script.default = fail("Broken")
+    run = world.start(single(TASK))
+    asked = [world.engine.redrive(run, "token") for _ in range(2)]
+    world.drive()
+
+    first, second = (each.result(0) for each in asked)
+    assert first == second
+    assert first.count == world.store.execution(run).redrive_count == 1  # type: ignore[union-attr]
+
+
 def test_an_execution_that_never_was_cannot_be_redriven(world: World) -> None:
     asked = world.engine.redrive(4711)
     world.drive()

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from etl_runner.errors import StoreUnavailable
 from etl_runner.store.activities import Activities, ActivityRow
 from etl_runner.store.outbox import express_starts, pages_to_tell
+from etl_runner.store.state_machines import StateMachineRows
 from etl_runner.store.store import Store
 from etl_runner.store.tokens import TokenReads
 from etl_runner.store.unit import Row, Unit
@@ -111,6 +113,22 @@ def test_what_was_told_and_what_has_ended_leaves_no_row(store: Store) -> None:
 
     assert before == (["express"], [(1, 0), (1, 4)])
     assert (express_starts(store), pages_to_tell(store, 9)) == ([], [(1, 9)])
+
+
+def test_an_activity_is_there_with_its_tags_or_not_at_all(store: Store) -> None:
+    registry, row = Activities(store), ActivityRow(arn=f"{ARN}a", name="a", created_ms=1)
+
+    with pytest.raises(StoreUnavailable):  # a tag cannot be kept, and with it nothing
+        registry.create(row, {"k": None})  # type: ignore[dict-item]
+    assert registry.get(row.arn) is None
+
+    registry.create(row, {"k": "v"})
+    registry.create(row, {"other": "of one that is there"})
+    assert StateMachineRows(store).tags(row.arn) == {"k": "v"}
+
+    registry.delete(row.arn)
+    registry.create(row)
+    assert StateMachineRows(store).tags(row.arn) == {}
 
 
 @pytest.mark.parametrize(

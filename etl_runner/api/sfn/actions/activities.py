@@ -35,14 +35,12 @@ def create_activity(call: Call) -> Reply:
     is_new = registry.get(arn) is None
     if is_new and registry.count(arn.removesuffix(given["name"])) >= call.rooms.limits.activities:
         raise AwsError("ActivityLimitExceeded", "The maximum number of activities has been reached.")
-    created = registry.create(wanted)
+    created = registry.create(wanted, tags)
     if created.encryption != wanted.encryption:
         raise AwsError(
             "ActivityAlreadyExists",
             "Activity already exists. EncryptionConfiguration may not be updated.",
         )
-    if tags and is_new:  # those of one that is there are not looked at
-        call.rooms.state_machines.set_tags(arn, tags)
     return {"activityArn": created.arn, "creationDate": created.created_ms / 1000}
 
 
@@ -67,9 +65,7 @@ def delete_activity(call: Call) -> Reply:
     """DeleteActivity: also of one that is not there."""
     arn = call.parameters["activityArn"]
     read_arn(arn, "activity")
-    if Activities(call.rooms.store).delete(arn):
-        machines = call.rooms.state_machines
-        machines.set_tags(arn, {}, remove=list(machines.tags(arn)))
+    Activities(call.rooms.store).delete(arn)
     return {}
 
 
