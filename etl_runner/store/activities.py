@@ -73,7 +73,7 @@ class Activities:
         query = select(*_COLUMNS).where(_A.c.arn > after).order_by(_A.c.arn).limit(limit)
         if prefix:
             query = query.where(_A.c.arn >= prefix, _A.c.arn < prefix + "\U0010ffff")
-        with self._store.reading() as connection:
+        with self._store.asking() as connection:
             return [ActivityRow(**row) for row in connection.execute(query).mappings()]
 
     def delete(self, arn: str) -> bool:

@@ -78,9 +78,11 @@ def _set_up(connection: sqlite3.Connection, _record: Any) -> None:
 
 
 def _begin(connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get("lone", False):
+        return  # a query by itself sees one moment without a transaction
     # A writer takes its lock at once, so that it never has to give up a transaction half way.
-    immediate = connection.get_execution_options().get("immediate", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("immediate", False) else "BEGIN")
 
 
 def _migrate(engine: Engine, path: Path) -> None:

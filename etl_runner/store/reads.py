@@ -175,6 +175,17 @@ class WrittenRow:
 
 
 _SUMMARY: Final = tuple(_E.c[name] for name in ExecutionSummary.__dataclass_fields__)
+# Made once: to make a statement takes SQLAlchemy as long as to run it.
+_BY_ARN: Final = select(*_SUMMARY).where(_E.c.arn == bindparam("arn"))
+_BY_ID: Final = select(*_SUMMARY).where(_E.c.id == bindparam("id"))
+_FIRST_FACT: Final = (
+    select(_F.c.format, _F.c.data).where(_F.c.execution_id == bindparam("id")).order_by(_F.c.seq).limit(1)
+)
+_PAGES_FROM: Final = (
+    select(_F.c.at_ms, _F.c.format, _F.c.data)
+    .where(_F.c.execution_id == bindparam("id"), _F.c.seq >= bindparam("first"))
+    .order_by(_F.c.seq)
+)
 _WRITTEN: Final = tuple(
     _E.c.arn.label("execution_arn") if name == "execution_arn" else _W.c[name]
     for name in WrittenRow.__dataclass_fields__
@@ -211,11 +222,11 @@ class Reads:
 
     def by_arn(self, arn: str) -> ExecutionSummary | None:
         """The execution of an ARN."""
-        return next(iter(self._summaries(_E.c.arn == arn)), None)
+        return self._summary(_BY_ARN, {"arn": arn})
 
     def by_id(self, execution_id: int) -> ExecutionSummary | None:
         """The execution of an id."""
-        return next(iter(self._summaries(_E.c.id == execution_id)), None)
+        return self._summary(_BY_ID, {"id": execution_id})
 
     def named(self, name: str, machines: Iterable[str]) -> list[ExecutionSummary]:
         """The executions of a name: one for each state machine that has one, or the child of a map run."""
@@ -270,17 +281,14 @@ class Reads:
 
     def first_fact(self, execution_id: int) -> Fact | None:
         """The fact with which an execution began; None when there is no such execution."""
-        query = select(_F.c.format, _F.c.data).where(_F.c.execution_id == execution_id)
-        with self.reading() as connection:
-            row = connection.execute(query.order_by(_F.c.seq).limit(1)).one_or_none()
+        with self._store.asking() as connection:
+            row = connection.execute(_FIRST_FACT, {"id": execution_id}).one_or_none()
         return None if row is None else decode_page(row.data, page_format=row.format)[0]
 
     def pages_from(self, execution_id: int, seq: int) -> list[tuple[int, list[Fact]]]:
         """An execution's facts from number `seq` on, at which a page must begin, as `(at_ms, facts)`."""
-        wanted = and_(_F.c.execution_id == execution_id, _F.c.seq >= seq)
-        query = select(_F.c.at_ms, _F.c.format, _F.c.data).where(wanted).order_by(_F.c.seq)
-        with self.reading() as connection:
-            pages = connection.execute(query).all()
+        with self._store.asking() as connection:
+            pages = connection.execute(_PAGES_FROM, {"id": execution_id, "first": seq}).all()
         return [(at_ms, decode_page(data, page_format=number)) for at_ms, number, data in pages]
 
     # --- map runs -----------------------------------------------------------------------------------------
@@ -341,6 +349,11 @@ class Reads:
         """Take the right to write and let go of it. Raises StoreUnavailable: locked, read-only or gone."""
         with self.reading() as connection:
             connection.execution_options(immediate=True).begin().rollback()
+
+    def _summary(self, query: Select[Any], given: Mapping[str, Any]) -> ExecutionSummary | None:
+        with self._store.asking() as connection:
+            row = connection.execute(query, given).mappings().one_or_none()
+        return None if row is None else ExecutionSummary(**row)
 
     def _summaries(self, condition: ColumnElement[bool]) -> list[ExecutionSummary]:
         with self.reading() as connection:

@@ -4,14 +4,14 @@ What operators read (lists, histories, ledgers) is in reads.py.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Engine, and_, func, literal_column, select
+from sqlalchemy import Connection, Engine, Select, and_, bindparam, func, literal_column, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DatabaseError, DataError, NotSupportedError, ProgrammingError
 
@@ -85,6 +85,15 @@ class Count(NamedTuple):
 
 
 _EXECUTION_COLUMNS = tuple(getattr(t.Execution, name) for name in ExecutionRow.__dataclass_fields__)
+# Made once: to make a statement takes SQLAlchemy as long as to run it.
+_EXECUTIONS: Final = select(*_EXECUTION_COLUMNS)
+_BY_ID: Final = _EXECUTIONS.where(t.Execution.id == bindparam("id"))  # type: ignore[arg-type]
+_BY_ARN: Final = _EXECUTIONS.where(t.Execution.arn == bindparam("arn"))  # type: ignore[arg-type]
+_BY_NAME: Final = _EXECUTIONS.where(
+    t.Execution.state_machine_arn == bindparam("machine"),  # type: ignore[arg-type]
+    t.Execution.name.in_(bindparam("names", expanding=True)),  # type: ignore[attr-defined]
+)
+
 _MAP_RUN_COLUMNS = tuple(getattr(t.MapRun, name) for name in MapRunRow.__dataclass_fields__)
 
 
@@ -111,6 +120,7 @@ class Store:
         except BaseException:
             self._file_lock.release()
             raise
+        self._lone = self.engine.execution_options(lone=True)  # with the same connections
         self._writer: Connection | None = None
         self._lock = Lock()
 
@@ -177,11 +187,11 @@ class Store:
 
     def execution(self, execution_id: int) -> ExecutionRow | None:
         """One execution by its id."""
-        return next(iter(self._executions(t.Execution.id == execution_id)), None)
+        return next(iter(self._executions(_BY_ID, {"id": execution_id})), None)
 
     def execution_by_arn(self, arn: str) -> ExecutionRow | None:
         """One execution by its ARN."""
-        return next(iter(self._executions(t.Execution.arn == arn)), None)
+        return next(iter(self._executions(_BY_ARN, {"arn": arn})), None)
 
     def executions_by_name(self, names: Sequence[tuple[str, str]]) -> list[ExecutionRow]:
         """The executions that already have one of these (state machine ARN, name)."""
@@ -190,14 +200,12 @@ class Store:
             by_machine.setdefault(arn, []).append(name)
         found: list[ExecutionRow] = []
         for arn, of_machine in by_machine.items():
-            # One statement whatever the number of names, so that SQLAlchemy need not make it anew.
-            wanted = and_(t.Execution.state_machine_arn == arn, t.Execution.name.in_(of_machine))  # type: ignore[arg-type, attr-defined]
-            found.extend(self._executions(wanted))
+            found.extend(self._executions(_BY_NAME, {"machine": arn, "names": of_machine}))
         return found
 
     def pages(self, execution_id: int) -> list[tuple[int, list[Fact]]]:
         """All facts of an execution, as `(at_ms, facts)` in order."""
-        with self._reading() as connection:
+        with self.asking() as connection:
             rows = connection.execute(
                 select(t.FactPage.at_ms, t.FactPage.format, t.FactPage.data)  # type: ignore[call-overload]
                 .where(t.FactPage.execution_id == execution_id)
@@ -223,10 +231,9 @@ class Store:
             )
             return [(int(at), int(execution_id)) for at, execution_id in connection.execute(query)]
 
-    def _executions(self, condition: object) -> list[ExecutionRow]:
-        with self._reading() as connection:
-            rows = connection.execute(select(*_EXECUTION_COLUMNS).where(condition)).mappings()  # type: ignore[arg-type]
-            return [ExecutionRow(**row) for row in rows]
+    def _executions(self, query: Select[Any], given: Mapping[str, Any]) -> list[ExecutionRow]:
+        with self.asking() as connection:
+            return [ExecutionRow(**row) for row in connection.execute(query, given).mappings()]
 
     # --- map runs -----------------------------------------------------------------------------------------
 
@@ -382,9 +389,15 @@ class Store:
             yield connection
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
+    def asking(self) -> Iterator[Connection]:
+        """A connection for one query, which needs no transaction. Raises StoreUnavailable."""
+        with self._reading(self._lone) as connection:
+            yield connection
+
+    @contextmanager
+    def _reading(self, engine: Engine | None = None) -> Iterator[Connection]:
         try:
-            with self.engine.connect() as connection:
+            with (engine or self.engine).connect() as connection:
                 yield connection
         except DatabaseError as error:
             raise unavailable(error, self.path) from error
