@@ -25,6 +25,9 @@ from etl_runner.store.unit import Row
 
 _log = structlog.get_logger("engine")
 
+_EXPRESS: Final = ":express:"
+"""In the ARN of every Express execution, also of one that is kept because a task waits for it."""
+
 _REMEMBERED: Final = (
     "state_machine_arn",
     "state_machine_name",
@@ -119,7 +122,7 @@ class Starts:
                 input_text=request.input_text,
                 state_machine_version_arn=request.state_machine_version_arn,
                 state_machine_alias_arn=request.state_machine_alias_arn,
-                express=request.express,
+                express=_EXPRESS in arn,
             ),
             definition_id=request.definition_id,
             origin=request.origin,
@@ -168,7 +171,7 @@ class Starts:
             logging=asked_for(logging if request is None else request.logging),
             request=request,
             volatile=express,
-            acknowledged=request is not None and request.arn is not None,
+            acknowledged=express and request is not None and request.arn is not None,
         )
         self._cache.add(live)
         turn.touched[live.id] = live

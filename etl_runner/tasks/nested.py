@@ -49,13 +49,14 @@ class NestedExecutions(Knows, Protocol):
     """Executions that tasks start in this very service. Every method may be called from any thread."""
 
     def start(
-        self, *, state_machine_arn: str, name: str, input_text: str, origin: str
+        self, *, state_machine_arn: str, name: str, input_text: str, origin: str, awaited: bool
     ) -> Future[NestedStarted]:
         """Start an execution; the future is resolved after the commit, or fails with NestedRefused.
 
         `origin` is the same for every hand-out of the same task attempt. Where an execution of that name
         exists with that origin it is the answer, whatever its status or input: the task was handed out
         again after a crash. Any other execution of that name is treated as StartExecution treats it.
+        `awaited`: its end will be asked for, so one of an Express machine is kept as well.
         """
         ...
 

@@ -36,7 +36,9 @@ def test_state_machines_of_the_service_are_known(door: Nested, machine: str) -> 
 
 def test_a_task_that_is_handed_out_again_finds_the_execution_it_started(door: Nested, machine: str) -> None:
     def start(origin: str) -> str:
-        asked = door.start(state_machine_arn=machine, name="x", input_text='{"a": 1}', origin=origin)
+        asked = door.start(
+            state_machine_arn=machine, name="x", input_text='{"a": 1}', origin=origin, awaited=True
+        )
         return asked.result(WAITS_S).arn
 
     once = start("task:1")
@@ -50,11 +52,27 @@ def test_a_task_that_is_handed_out_again_finds_the_execution_it_started(door: Ne
     assert taken.value.code == "ExecutionAlreadyExists"
 
 
+def test_an_express_execution_that_is_waited_for_can_be_found(api: Served, door: Nested) -> None:
+    machine = api.machine(single(PASS), type="EXPRESS")
+
+    def start() -> str:
+        asked = door.start(state_machine_arn=machine, name="e", input_text="7", origin="task:4", awaited=True)
+        return asked.result(WAITS_S).arn
+
+    arn = start()
+    door.when_ended(arn).result(WAITS_S)
+    described = door.describe(arn)
+
+    assert start() == arn
+    assert ":express:" in arn
+    assert (described["status"], described["output"]) == ("SUCCEEDED", "7")
+
+
 def test_what_the_api_would_refuse_is_refused(door: Nested, machine: str) -> None:
     missing = f"{machine.replace(':stateMachine:', ':execution:')}:none"
 
     with pytest.raises(NestedRefused, match="InvalidExecutionInput"):
-        door.start(state_machine_arn=machine, name="y", input_text="{", origin="task:3")
+        door.start(state_machine_arn=machine, name="y", input_text="{", origin="task:3", awaited=False)
     for ask in (door.describe, door.when_ended, door.stop):
         with pytest.raises(NestedRefused, match="ExecutionDoesNotExist"):
             ask(missing)

@@ -236,16 +236,18 @@ class Door:
         self.origins: list[str] = []
         self.ended: dict[str, Future[object]] = {}
         self.stopped: list[str] = []
+        self.awaited: list[str] = []
         self.result: dict[str, Any] = {"status": "SUCCEEDED", "output": '{"a":1}'}
 
     def knows(self, state_machine_arn: str) -> bool:
         return state_machine_arn.startswith(MACHINE)
 
     def start(
-        self, *, state_machine_arn: str, name: str, input_text: str, origin: str
+        self, *, state_machine_arn: str, name: str, input_text: str, origin: str, awaited: bool
     ) -> Future[NestedStarted]:
         done: Future[NestedStarted] = Future()
         arn = EXECUTION + name
+        self.awaited += [arn] if awaited else []
         if not self.knows(state_machine_arn):
             message = f"State Machine Does Not Exist: '{state_machine_arn}'"
             raise NestedRefused("StateMachineDoesNotExist", message)
@@ -429,6 +431,7 @@ def test_a_state_machine_that_is_not_where_it_should_be_does_not_exist(
 def test_stopping_the_task_stops_the_execution(nesting: Services, door: Door, sink: Collector) -> None:
     nesting.start(task := child(SYNC, given={"Name": "n"}), sink)
     assert isinstance(sink.wait(task.token), Pending)
+    assert door.awaited == [f"{EXECUTION}n"]
     nesting.cancel(task.token)
 
     door.ended[f"{EXECUTION}n"].result(60)

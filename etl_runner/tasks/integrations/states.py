@@ -112,6 +112,7 @@ def _start(nested: NestedExecutions, parameters: Mapping[str, Any], call: Servic
             name=parameters["name"],
             input_text=parameters.get("input", "{}"),
             origin=f"task:{call.idempotency_key}",
+            awaited=call.resource.endswith((SYNC, SYNC2)),
         ).result()
     except NestedRefused as fault:
         raise refusal(fault) from fault
