@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from etl_runner.asl.intrinsics import IntrinsicCall, compile_call
+from etl_runner.asl.java_order import in_java_order
 from etl_runner.asl.jsonata import JsonataExpression, JsonataPayload
 from etl_runner.asl.jsonpath import PathNotFound, PathSyntaxError
 from etl_runner.asl.reference import ReferencePath, compile_reference_path
@@ -143,25 +144,27 @@ def _compile(value: Json, place: str, depth: int, found: list[Expression]) -> _M
 
 def _compile_object(value: dict[str, Json], place: str, depth: int, found: list[Expression]) -> _Maker | None:
     fixed: dict[str, Json] = {}
+    computed: dict[str, Json] = {}
     makers: list[tuple[str, _Maker]] = []
     for key, item in value.items():
         where = f"{place}/{key}"
+        by_path = key.endswith(_SUFFIX)
         maker = (
-            _compile_field(key, item, where, found)
-            if key.endswith(_SUFFIX)
-            else _compile(item, where, depth + 1, found)
+            _compile_field(key, item, where, found) if by_path else _compile(item, where, depth + 1, found)
         )
         name = key.removesuffix(_SUFFIX)
-        if name in fixed:
+        if name in fixed or name in computed:
             raise InvalidInput(f"the field {where!r} gives {name!r} a second time; keep one of the two")
-        fixed[name] = item  # holds the place, so that fields keep their order
+        (computed if by_path else fixed)[name] = item  # holds the place of what is made
         if maker is not None:
             makers.append((name, maker))
     if not makers:
         return None
+    # As AWS orders them, so that texts made of the object are the same.
+    places = fixed | {name: computed[name] for name in in_java_order(list(computed))}
 
     def make(env: Env) -> Json:
-        made = fixed.copy()
+        made = places.copy()
         for name, maker in makers:
             made[name] = maker(env)
         return made

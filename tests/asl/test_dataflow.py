@@ -166,12 +166,12 @@ def test_what_was_put_is_found_and_nothing_else_changed(document: Any, names: li
 # Templates
 
 
-def test_fields_that_end_in_dollar_are_filled_in_and_keep_their_order() -> None:
+def test_fields_that_end_in_dollar_are_filled_in_and_come_last() -> None:
     template = {"z": 1, "a.$": "$.x", "list": [{"b.$": "$$.y"}, "$.x"], "c.$": "States.Format('{}!', $.x)"}
 
     result = filled(template, {"x": 5}, {"y": 6})
 
-    assert list(result.items()) == [("z", 1), ("a", 5), ("list", [{"b": 6}, "$.x"]), ("c", "5!")]
+    assert list(result.items()) == [("z", 1), ("list", [{"b": 6}, "$.x"]), ("a", 5), ("c", "5!")]
 
 
 def test_constant_parts_are_handed_out_without_a_copy() -> None:
