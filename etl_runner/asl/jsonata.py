@@ -53,6 +53,9 @@ _SHUFFLES: Final = re.compile(r"\$shuffle\b")
 _WRITTEN: Final = re.compile(r"\$(parse|range)\b")
 _NAMED: Final = re.compile(r"\$(\w+)")
 _EVALUATES: Final = re.compile(r"\$eval\b")
+_CONTEXT: Final = re.compile(r"\$\$|\$(?![A-Za-z_])")
+"""`$` and `$$`, which are the root, or what an expression is at."""
+
 _WORDS: Final = frozenset({"and", "or", "in", "true", "false", "null"})
 
 _LIMITS: Final[Mapping[str, Any]] = {
@@ -100,6 +103,11 @@ class JsonataExpression:
     def reads(self) -> frozenset[str]:
         """The fields of `$states` that it names; none for one that takes `$states` as a whole."""
         return self._query.states_named
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The names that it looks up at its root, where nothing is; sorted. `$` and `$$` are not followed."""
+        return self._query.roots
 
     def evaluate(self, env: Env, expected: str | None = None) -> Json:
         """Give the value.
@@ -152,6 +160,7 @@ class _Query:
         "_shuffles",
         "_use_input",
         "names",
+        "roots",
         "states_named",
         "states_read",
         "text",
@@ -165,6 +174,9 @@ class _Query:
         self.states_named = frozenset() if states is True else frozenset(states)
         self.states_read = _STATES if states is True else self.states_named
         self.names = tuple(sorted(name for name in bindings if name not in NAMES))
+        root = reads.get("input")
+        named = isinstance(root, dict) and _CONTEXT.search(text) is None
+        self.roots = tuple(sorted(root)) if named else ()
         self._path = _plain_path(text)
         self._use_input = "input" not in reads
         self._draws = _DRAWS.search(text) is not None

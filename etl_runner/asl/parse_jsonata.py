@@ -41,6 +41,9 @@ def read_expression(node: Node, state: Node, subject: str, report: Report) -> Js
         what = f"{node.name} of {subject} is no JSONata expression: {_reason(error)}"
         report.fault(node, INVALID, what)
         return None
+    for name in expression.roots:
+        what = f"{node.name} of {subject} reads {name!r} at its root, where nothing is"
+        report.fault(node, "jsonata-root-read", what, f"read $states.input.{name}, or a variable ${name}")
     for name, (places, where) in _ONLY_IN.items():
         if name in expression.reads and not places(state, expression.field):
             what = f"{node.name} of {subject} reads $states.{name}, which is only there in {where}"

@@ -165,6 +165,23 @@ def test_a_machine_without_end_names_no_place() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("{% 1 + %}", "INVALID_JSONATA_EXPRESSION: Unexpected end of expression"),
+        ("{% a[1,2) %}", 'INVALID_JSONATA_EXPRESSION: Expected "]", got ","'),
+        (
+            "{% phone %}",
+            "UNSUPPORTED_JSONATA_EXPRESSION: Reference to 'phone' at the top level is not supported.",
+        ),
+    ],
+)
+def test_expressions_that_aws_would_not_take_have_codes_of_their_own(expression: str, expected: str) -> None:
+    states = {"E": {"Type": "Pass", "Output": {"v": expression}, "End": True}}
+
+    assert told(states, QueryLanguage="JSONata") == [f"{expected} at /States/E/Output/v"]
+
+
 def test_an_end_that_is_missing_is_told_after_missing_targets_and_instead_of_unreached_states() -> None:
     states = {"A": {"Type": "Pass", "Next": "nope"}, "B": {"Type": "Pass", "Next": "A"}}
 

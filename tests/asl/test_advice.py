@@ -227,7 +227,7 @@ def test_what_only_this_release_cannot_run_is_portable() -> None:
 @pytest.mark.parametrize(("expression", "codes"), [
     ("$states.input.a ?? 1", ["newer-jsonata"]),
     ("$states.input.a ?: 1", ["newer-jsonata"]),
-    ("$states.input.a ? 'x ?? y' : `?:`", []),
+    ("$states.input.a ? 'x ?? y' : $states.input.`?:`", []),
     ("$match('a', /(?:a)/) ? 1 : 2", []),
 ])  # fmt: skip
 def test_a_newer_jsonata_is_not_portable(expression: str, codes: list[str]) -> None:

@@ -52,6 +52,7 @@ REFUSED: list[tuple[str, str]] = [
     ("wrong-query-language", "A:\n  Type: Map\n  End: true\n  Items: [1]  # HERE\n" + PROCESSOR),
     # expressions
     ("invalid-jsonata", f"{PASS}  Output: '{{% 1 + %}}'  # HERE"),
+    ("jsonata-root-read", f"{PASS}  Output: '{{% phone & $states.input.mail %}}'  # HERE"),
     ("invalid-jsonata", f"{PASS}  Output:\n    a: [{{b: '{{% ( %}}'}}]  # HERE"),
     ("invalid-jsonata", f"{PASS}  Output: '10 %}}'  # HERE"),
     ("invalid-jsonata", f"{PASS}  Output: '{{% 10'  # HERE"),

@@ -30,6 +30,7 @@ _GROUPS: Final = (("Next", "End"), *(group for groups in AT_MOST_ONE.values() fo
 _ORDERS: Final = {"JitterStrategy": "NONE, FULL"}
 """Enumerations that AWS tells in another order than ours."""
 
+_SYNTAX: Final = re.compile(r" is no JSONata expression: (?:\w\d+: )?(.*), at offset \d+ of ", re.DOTALL)
 _RANGE: Final = re.compile(r"between ([-\d.,]+) and ([-\d.,]+)|at least ([-\d.,]+)")
 _TYPES: Final = (
     ("has to be a whole number", "Integer"),
@@ -104,6 +105,8 @@ def _wrong_type(place: Place) -> Told:
     if place.value in ([], {}, ""):
         return _schema("Value cannot be empty", place.keys)
     wanted = next((name for said, name in _TYPES if said in place.fault.what), "String")
+    if wanted == "String" and isinstance(place.value, str):
+        return _our_own(place)
     return _schema(f"Expected value of type {wanted}", place.keys)
 
 
@@ -237,7 +240,16 @@ def _jsonata(place: Place) -> Told:
     text = place.value if isinstance(place.value, str) else ""
     if text.startswith(OPENING) is not text.endswith(CLOSING):
         return _schema("JSONata string must start with {% and end with %}", place.keys)
-    return _our_own(place)
+    found = _SYNTAX.search(place.fault.what)
+    if found is None:
+        return _our_own(place)
+    return Told(code="INVALID_JSONATA_EXPRESSION", message=found[1], location=place.keys)
+
+
+def _root_read(place: Place) -> Told:
+    name = place.said(r" reads '(.*)' at its root")
+    message = f"Reference to '{name}' at the top level is not supported."
+    return Told(code="UNSUPPORTED_JSONATA_EXPRESSION", message=message, location=place.keys)
 
 
 def _variable(place: Place) -> Told:
@@ -302,6 +314,7 @@ _TELLERS: Final[Mapping[str, _Teller]] = {
     "invalid-path": _path,
     "invalid-reference-path": _always("Value is not a Reference Path"),
     "invalid-jsonata": _jsonata,
+    "jsonata-root-read": _root_read,
     "states-all-not-alone": _always("States.ALL must appear alone and at end of list"),
     "states-all-not-last": _always("States.ALL must appear alone and at end of list"),
     "no-such-state": _no_target,
