@@ -74,7 +74,8 @@ class Finder:
         return found[0]
 
     def _near(self, execution: str) -> str:
-        if ":express:" in execution:
+        machine = execution.rpartition("/")[0]
+        if ":express:" in execution or self._is_express(machine):
             return (
                 "nothing is kept of Express executions; a loggingConfiguration of the state machine sends "
                 "what happens in them to CloudWatch Logs"
@@ -86,6 +87,11 @@ class Finder:
         if execution in self._rooms.config.workflows or self._rooms.state_machines.named(execution):
             return f"it is a workflow; `etl-runner executions list --workflow {execution}` shows its runs"
         return "`etl-runner executions list` shows those there are"
+
+    def _is_express(self, name: str) -> bool:
+        machines = self._rooms.state_machines
+        found = [machines.find(arn) for arn in machines.named(name)]
+        return any(each is not None and each.machine.type == "EXPRESS" for each in found)
 
 
 def hint(name: str, known: Iterable[str]) -> str:

@@ -30,7 +30,9 @@ def put(
     json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 -- noted by its callback
 ) -> None:
-    """Put events as EventBridge has them; each starts every rule that it matches, once for its id.
+    """Put events as EventBridge has them.
+
+    Each starts every rule that it matches, once for its id.
 
     A rule that could not start its workflow ends it with 1; the event is taken all the same, and put again it
     starts nothing under that rule either.

@@ -88,7 +88,9 @@ def show(
     json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 -- noted by its callback
 ) -> None:
-    """Show one execution: what ran, what did not and why, where it stands, what it wrote.
+    """Show what ran of an execution, what did not and why.
+
+    Also where it stands, what it wrote, its variables and redrives.
 
     \b
     Examples:
@@ -117,7 +119,9 @@ def history(  # noqa: PLR0913 -- each option is a parameter
     json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 -- noted by its callback
 ) -> None:
-    """Show the history of an execution, event by event, as AWS's GetExecutionHistory has it.
+    """Show the history of an execution, event by event.
+
+    The events are those of AWS's GetExecutionHistory; --json has all of their details.
 
     \b
     Examples:

@@ -33,7 +33,7 @@ def list_(
     json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 -- noted by its callback
 ) -> None:
-    """List the schedules with their next tick and what became of the last.
+    """List the schedules with their next and last tick.
 
     \b
     Examples:
@@ -129,7 +129,9 @@ def pause(
     json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 -- noted by its callback
 ) -> None:
-    """Let a schedule's ticks pass without starting anything; each leaves a row that says so.
+    """Let a schedule's ticks pass without starting anything.
+
+    Each leaves a row that says so.
 
     \b
     Examples:
@@ -184,7 +186,9 @@ def fire(
     json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 -- noted by its callback
 ) -> None:
-    """Start a schedule's workflow now, with the input of a tick at this moment.
+    """Start a schedule's workflow now.
+
+    It gets the input of a tick at this moment.
 
     \b
     Examples:
@@ -212,7 +216,9 @@ def ticks(
     json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 -- noted by its callback
 ) -> None:
-    """Show what became of past ticks: "why did it not run at 02:30?".
+    """Show what became of past ticks.
+
+    As in: why did it not run at 02:30?
 
     \b
     Examples:

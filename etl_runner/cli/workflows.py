@@ -23,9 +23,10 @@ def list_(
     json: options.Json = False,
     debug: options.Debug = False,  # noqa: ARG001 -- noted by its callback
 ) -> None:
-    """List the workflows of the service's files and the state machines made through the Step Functions API.
+    """List workflows and state machines with their executions.
 
-    They are shown with their executions by status. Nothing is kept of Express executions.
+    They are those of the service's files and those made through the Step Functions API. Nothing is kept of
+    Express executions.
 
     \b
     Examples:
