@@ -13,6 +13,7 @@ from typing import Final
 from etl_runner.asl.jsonpath_filter import compile_filter
 from etl_runner.asl.jsonpath_functions import FUNCTIONS
 from etl_runner.asl.jsonpath_steps import (
+    LOOKS,
     Argument,
     DescentStep,
     Evaluation,
@@ -109,7 +110,8 @@ class Path:
         if self._head is None:
             return document
         walk = Evaluation(root, strict=strict)
-        self._head.apply(document, walk)
+        with LOOKS:
+            self._head.apply(document, walk)
         if not self.definite:
             return walk.found
         if not walk.found:

@@ -4,6 +4,7 @@ A step hands each value it finds to the next one; the last one adds to what was 
 decides whether a miss is an error (one place was meant) or nothing (one of many).
 """
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
@@ -34,6 +35,45 @@ class PathRefused(PathNotFound):
 
 class PathUnusable(PathRefused):
     """What the path leads to cannot be used so, as the maximum of nothing. An error inside a filter too."""
+
+
+MOST_LOOKS: Final = 1_000_000
+"""How many places one evaluation may look at that multiply with each other: a second's work.
+
+`$..*..*..*` comes to more places than anyone has time for, in a document that is small but deep.
+"""
+
+
+class Looks(threading.local):
+    """What is left of MOST_LOOKS for the evaluation under way, which paths inside its filters share."""
+
+    left = MOST_LOOKS
+    depth = 0
+
+    def __enter__(self) -> None:
+        if not self.depth:
+            self.left = MOST_LOOKS
+        self.depth += 1
+
+    def __exit__(self, *_exception: object) -> None:
+        self.depth -= 1
+
+    def take(self, step: "Step", count: int) -> None:
+        """Look at so many places. Those of a path's first step with many are no more than the document has.
+
+        Raises PathUnusable.
+        """
+        if step.upstream_definite and self.depth <= 1:
+            return
+        self.left -= count
+        if self.left < 0:
+            raise PathUnusable(
+                f"the path {step.place} leads to more than {MOST_LOOKS:,} places in this document; look at "
+                "less of it at once"
+            )
+
+
+LOOKS: Final = Looks()
 
 
 class Evaluation:
@@ -182,6 +222,7 @@ class IndexStep(_ArrayStep):
         if items is None:
             return
         size = len(items)
+        LOOKS.take(self, len(self.indexes))
         for index in self.indexes:
             if -size <= index < size:
                 self.emit(items[index], walk)
@@ -215,6 +256,7 @@ class SliceStep(_ArrayStep):
         else:
             # With both ends a negative number stays one and counts from the end element by element.
             indexes = range(max(self.first, -size), min(size, self.last))
+        LOOKS.take(self, len(indexes))
         for index in indexes:
             if index >= -size:
                 self.emit(items[index], walk)
@@ -234,6 +276,7 @@ class WildcardStep(Step):
         """Give them in order."""
         if not isinstance(value, dict | list):
             return
+        LOOKS.take(self, len(value))
         emit = self.emit_member if isinstance(value, dict) else self.emit
         for item in value.values() if isinstance(value, dict) else value:
             try:
@@ -275,6 +318,7 @@ class DescentStep(Step):
             current = stack.pop()
             if not isinstance(current, dict | list):
                 continue
+            LOOKS.take(self, 1 + len(current))
             if target.fits(current, walk):
                 self._try(target, current, walk)
             children = current.values() if isinstance(current, dict) else current
@@ -309,6 +353,7 @@ class FilterStep(Step):
 
     def accepts(self, item: Json, walk: Evaluation) -> bool:
         """Whether the item passes. Raises PathUnusable."""
+        LOOKS.take(self, 1)
         try:
             return self._predicate(item, walk.root)
         except PathUnusable:
