@@ -118,6 +118,11 @@ def read_history(text: str, file: str) -> RecordedRun:
 
 def _read(events: list[dict[str, Any]]) -> RecordedRun:
     events = sorted(events, key=lambda event: int(event["id"]))  # it may have been asked for in reverse
+    if not events:
+        raise ValueError("it has no events")
+    # A run offline is not redriven: what is given again is what happened until somebody helped.
+    redriven = next((at for at, event in enumerate(events) if event["type"] == "ExecutionRedriven"), None)
+    events = events[:redriven]
     by_id = {event["id"]: event for event in events}
     first = events[0]
     if first["type"] != "ExecutionStarted":

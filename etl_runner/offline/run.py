@@ -132,9 +132,10 @@ class _Offline:
     def _next(self, machine: Machine, depth: int) -> s.Stimulus:
         """What knocks next: an answer, or the time of the next timer."""
         for frame, work in machine.open_work():
+            within = depth + _branches_around(machine, frame)
             if isinstance(work, OpenTask):
-                return self._answer(frame, work, depth)
-            return self._map_run(frame, work, depth)
+                return self._answer(frame, work, within)
+            return self._map_run(frame, work, within)
         due = machine.wake_at_ms()
         assert due is not None, "a machine that runs waits for work or for time"
         self.now_ms = max(self.now_ms, due)
@@ -213,3 +214,12 @@ def _too_many(failed: int, total: int, tolerated: Json) -> bool:
     if percentage or count is None:
         return bool(failed * 100 > percentage * total)
     return False
+
+
+def _branches_around(machine: Machine, frame: Frame) -> int:
+    """How many branches and iterations a frame is inside of."""
+    count = 0
+    while frame.parent is not None:
+        frame = machine.frames[frame.parent]
+        count += 1
+    return count

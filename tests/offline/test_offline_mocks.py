@@ -106,6 +106,24 @@ def test_side_by_side_work_gets_the_answer_to_its_own_arguments() -> None:
     assert [mocks.answer("Work", n) for n in (1, 2)] == [Returned(output="one"), Returned(output="two")]
 
 
+def test_of_a_redriven_execution_the_run_before_is_given_again() -> None:
+    events = [
+        HISTORY[0],
+        entered(2, "Work"),
+        event(3, 2, "TaskScheduled", parameters="1"),
+        event(4, 3, "TaskFailed", error="E"),
+        event(5, 4, "ExecutionFailed", error="E"),
+        event(6, 5, "ExecutionRedriven"),
+        event(7, 6, "TaskScheduled", parameters="1"),
+        event(8, 7, "TaskSucceeded", output="1"),
+        event(9, 8, "ExecutionSucceeded", output="1"),
+    ]
+    run = read_history(json.dumps(events), "h")
+
+    assert (run.status, run.error, run.output) == ("FAILED", "E", None)
+    assert run.mocks().answer("Work", 1) == Thrown(error="E", cause=None)
+
+
 @pytest.mark.parametrize("text", ["{}", "[]", "1", '{"events": [{"id": 1}]}', '{"events": 1}', "nope"])
 def test_what_is_no_history_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="is no execution history"):
