@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from etl_runner.asl.java_order import in_java_order
 from etl_runner.asl.java_random import next_int
 from etl_runner.jsontypes import Json, dumps_canonical, dumps_text, loads
 
@@ -244,7 +245,8 @@ def _json_merge(arguments: tuple[Json, ...], _rng: random.Random) -> Json:
             raise BadArguments(f"the {what} argument must be an object, found {_shown(value)}")
     if deep is not False:
         raise BadArguments(f"the third argument must be false (deep merging is not offered): {_shown(deep)}")
-    return {**first, **second}
+    merged = {**first, **second}
+    return {name: merged[name] for name in in_java_order(list(merged))}
 
 
 def _math_random(arguments: tuple[Json, ...], rng: random.Random) -> Json:

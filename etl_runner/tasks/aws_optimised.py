@@ -17,6 +17,7 @@ from etl_runner.tasks.aws_models import near, service_model
 from etl_runner.tasks.aws_naming import member
 from etl_runner.tasks.aws_shapes import (
     check_size,
+    in_order,
     missing_members,
     to_json_v1,
     to_parameters,
@@ -49,7 +50,7 @@ def with_metadata(service: "Service", operation: Any, answer: Answer) -> Json:
     """The usual result: the answer's members and the SDK's metadata."""
     body = wire_body(service.model, operation, answer)
     result = to_json_v1(operation.output_shape, answer)
-    return result | sdk_metadata(profile_of(service.model), answer["ResponseMetadata"], body)
+    return in_order(result | sdk_metadata(profile_of(service.model), answer["ResponseMetadata"], body))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,11 +121,10 @@ def missing_members(shape: Any, given: Mapping[str, Any]) -> list[str]:
 def to_json(shape: Any, answer: Mapping[str, Any], task: str, limit_bytes: int) -> dict[str, Json]:
     """Turn boto3's answer into JSON. Raises StatesError States.DataLimitExceeded for one that is too big."""
     room = _Room(task, limit_bytes)
-    made = {
-        member(name): _from_boto(inner, answer[name], room)
-        for name, inner in (shape.members if shape is not None else {}).items()
-        if answer.get(name) is not None
-    }
+    streamed = {name for name, value in answer.items() if hasattr(value, "read")}
+    plain = {name: value for name, value in answer.items() if name not in streamed}
+    made = _members(shape, plain, room)
+    made |= _members(shape, {name: answer[name] for name in streamed}, room)  # what is read comes last on AWS
     room.check(len(dumps(made)))
     return made
 
@@ -135,11 +134,18 @@ def to_json_v1(shape: Any, answer: Mapping[str, Any]) -> dict[str, Json]:
 
     SDK 1 keeps the API's own casing otherwise (MD5OfMessageBody where SDK 2 has Md5OfMessageBody).
     """
-    return {
-        name[:1].upper() + name[1:]: _from_boto_v1(inner, answer[name])
-        for name, inner in (shape.members if shape is not None else {}).items()
-        if answer.get(name) is not None
-    }
+    return in_order(
+        {
+            name[:1].upper() + name[1:]: _from_boto_v1(inner, answer[name])
+            for name, inner in (shape.members if shape is not None else {}).items()
+            if answer.get(name) is not None
+        }
+    )
+
+
+def in_order(made: dict[str, Json]) -> dict[str, Json]:
+    """Order the members of a result by name, as the recorded results have them."""
+    return dict(sorted(made.items()))
 
 
 def _from_boto_v1(shape: Any, value: Any) -> Json:
@@ -174,16 +180,22 @@ class _Room(NamedTuple):
             raise StatesError("States.DataLimitExceeded", size_exceeded(self.task))
 
 
+def _members(shape: Any, value: Mapping[str, Any], room: "_Room") -> dict[str, Json]:
+    return in_order(
+        {
+            member(name): _from_boto(inner, value[name], room)
+            for name, inner in (shape.members if shape is not None else {}).items()
+            if value.get(name) is not None
+        }
+    )
+
+
 def _from_boto(shape: Any, value: Any, room: _Room) -> Json:
     if hasattr(value, "read"):
         return _text(_read(value, room))
     match shape.type_name:
         case "structure" if isinstance(value, Mapping) and not getattr(shape, "is_document_type", False):
-            return {
-                member(name): _from_boto(inner, value[name], room)
-                for name, inner in shape.members.items()
-                if value.get(name) is not None
-            }
+            return _members(shape, value, room)
         case "list":
             return [_from_boto(shape.member, item, room) for item in value]
         case "map":

@@ -154,6 +154,12 @@ def test_a_missing_argument_path_fails_with_the_sentence_of_aws() -> None:
     )
 
 
+def test_merged_objects_have_their_keys_in_the_order_that_aws_shows() -> None:
+    given = {"first": {"a": 1, "b": 2, "d": 3}, "second": {"a": 4, "c": 3, "d": 4}}
+
+    assert list(call("States.JsonMerge($.first, $.second, false)", given)) == ["a", "b", "c", "d"]
+
+
 @pytest.mark.parametrize("path", ["$.nope[*]", "$.nope[1:]", "$.nope.deeper[*].name", "$..nope"])
 def test_a_slice_or_wildcard_of_what_is_not_there_is_an_empty_argument(path: str) -> None:
     assert call(f"States.ArrayLength({path})", {"other": 1}) == 0
