@@ -38,4 +38,7 @@ def dumps_canonical(value: Json) -> bytes:
 
 def loads(text: bytes | str) -> Json:
     """Read JSON text. Raises ValueError (msgspec.DecodeError is one) naming the byte where it went wrong."""
-    return _decoder.decode(text)
+    try:
+        return _decoder.decode(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep; flatten it") from None

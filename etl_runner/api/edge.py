@@ -119,8 +119,6 @@ def parse_json(body: bytes) -> Json:
     """Read JSON. Raises Refused 400."""
     try:
         return loads(body)
-    except RecursionError:
-        raise Refused(400, "InvalidInput", "the body is nested too deep; flatten it") from None
     except ValueError as error:
         raise Refused(400, "InvalidInput", f"the body is no JSON: {error}") from None
 

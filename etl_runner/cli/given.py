@@ -27,8 +27,6 @@ def read_json(given: str, what: str) -> Json:
         data, source = given.encode(errors="surrogateescape"), f"the {what}"
     try:
         return loads(data)
-    except RecursionError:
-        raise InvalidInput(f"{source} is nested too deep; flatten it") from None
     except ValueError as error:
         hint = "; to read a file, write @FILE" if source == f"the {what}" else ""
         raise InvalidInput(f"{source} is no JSON: {_place(data, error)}{hint}") from None

@@ -99,6 +99,7 @@ def test_arguments_may_come_from_the_context_object() -> None:
         ("States.Format('{{}}', 1)", {}),
         ("States.Format(1)", {}),
         ("States.StringToJson('{')", {}),
+        ("States.StringToJson($.s)", {"s": "[" * 5_000 + "]" * 5_000}),
         ("States.StringToJson($.o)", {"o": 1}),
         ("States.ArrayPartition($.a, 0)", {"a": [1]}),
         ("States.ArrayPartition($.a, 0.6)", {"a": [1]}),
