@@ -1,6 +1,7 @@
 """`etl-runner workflows ...`."""
 
 from collections import Counter
+from typing import Final
 
 import typer
 
@@ -8,6 +9,9 @@ from etl_runner.cli import exits, options, output
 from etl_runner.cli.output import Column
 
 app: typer.Typer = options.group()
+
+_NARROW: Final = 40
+"""The columns are short: a table of them fits most terminals."""
 
 
 @app.callback()
@@ -60,4 +64,4 @@ def list_(
         )
         for each in found["workflows"]
     ]
-    output.table(columns, rows, empty="no workflows")
+    output.table(columns, rows, empty="no workflows", narrow=_NARROW)

@@ -109,6 +109,8 @@ def _wrong_value(
         return subject, "it must be a string: put it in quotes"
     if wanted is not None:
         return subject, f"it must be {wanted}"
+    if "min_length" in context and (hidden or isinstance(node.value, str)):
+        return subject, f"it must have at least {context['min_length']} characters"
     if "pattern" in context:
         return subject, _PATTERNS.get(context["pattern"], f"it must match {context['pattern']}")
     return subject, detail["msg"].removeprefix("Input ").replace("should be", "it must be")

@@ -112,6 +112,10 @@ def test_the_variables_of_the_command_line_are_left_to_it(tmp_path: Path) -> Non
             "account: 123456789012",
             "1:10: the field 'account' is the number 123456789012; it must be a string",
         ),
+        (
+            "api:\n  access_keys:\n    - {id: AKIDREPORTS, secret: short, account: '111111111111'}",
+            "3:33: the field 'secret' is not a usable string; it must have at least 8 characters",
+        ),
     ],
 )
 def test_a_mistake_in_the_file_is_told_with_its_place(tmp_path: Path, text: str, says: str) -> None:
