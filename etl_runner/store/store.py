@@ -86,10 +86,10 @@ class Count(NamedTuple):
 
 _EXECUTION_COLUMNS = tuple(getattr(t.Execution, name) for name in ExecutionRow.__dataclass_fields__)
 # Made once: to make a statement takes SQLAlchemy as long as to run it.
-_EXECUTIONS: Final = select(*_EXECUTION_COLUMNS)
-_BY_ID: Final = _EXECUTIONS.where(t.Execution.id == bindparam("id"))  # type: ignore[arg-type]
-_BY_ARN: Final = _EXECUTIONS.where(t.Execution.arn == bindparam("arn"))  # type: ignore[arg-type]
-_BY_NAME: Final = _EXECUTIONS.where(
+EXECUTIONS: Final = select(*_EXECUTION_COLUMNS)
+_BY_ID: Final = EXECUTIONS.where(t.Execution.id == bindparam("id"))  # type: ignore[arg-type]
+_BY_ARN: Final = EXECUTIONS.where(t.Execution.arn == bindparam("arn"))  # type: ignore[arg-type]
+_BY_NAME: Final = EXECUTIONS.where(
     t.Execution.state_machine_arn == bindparam("machine"),  # type: ignore[arg-type]
     t.Execution.name.in_(bindparam("names", expanding=True)),  # type: ignore[attr-defined]
 )

@@ -10,8 +10,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import true
-
 from etl_runner.arn import state_machine_arn
 from etl_runner.aws import AwsAccess
 from etl_runner.clock import Clock, ManualClock
@@ -21,7 +19,7 @@ from etl_runner.jsontypes import Json
 from etl_runner.machine import facts as f
 from etl_runner.machine.history_lint import lint
 from etl_runner.machine.state import Status, fold
-from etl_runner.store.store import ExecutionRow, Store
+from etl_runner.store.store import EXECUTIONS, ExecutionRow, Store
 from etl_runner.tasks.contract import Failed, Invocation, Outcome, Sink, Succeeded
 
 FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:work"
@@ -249,7 +247,7 @@ class World:
         return found
 
     def rows(self) -> list[ExecutionRow]:
-        return sorted(self.store._executions(true()), key=lambda row: row.id)
+        return sorted(self.store._executions(EXECUTIONS, {}), key=lambda row: row.id)
 
     def status(self, execution_id: int) -> Status:
         return Status(self.row(execution_id).status)
