@@ -160,7 +160,8 @@ class Starts:
             state_machine_arn=stimulus.state_machine_arn,
             name=stimulus.name,
             origin=origin,
-            input_sha256="" if express else input_hash(stimulus.input),
+            # Only of what has a name that may be asked for again: a child's is its item's number.
+            input_sha256="" if express or map_run_id is not None else input_hash(stimulus.input),
             definition_id=definition_id,
             definition=definition,
             machine=machine,
