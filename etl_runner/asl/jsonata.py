@@ -222,7 +222,8 @@ class _Query:
         """Give the fields of `$states` that the expression reads: the context only if it does."""
         states = env.states
         if "context" in self.states_read and "context" not in states:
-            return {**states, "context": env.context}
+            first = {"input": states["input"]} if "input" in states else {}
+            return {**first, "context": env.context, **states}  # in the order that AWS shows
         return states if isinstance(states, dict) else dict(states)
 
     def _run(self, engine: jlens.Expression, env: Env) -> dict[str, Json]:

@@ -234,6 +234,12 @@ def test_the_numbers_of_a_seed_are_those_of_java(seed: int, number: float) -> No
     assert next_int(seed, 2**26) == int(number * 2**26)
 
 
+def test_states_as_a_whole_has_its_fields_in_the_order_that_aws_shows() -> None:
+    env = Surroundings(context={"a": 1}, states={"input": 1, "result": 2})
+
+    assert list(compile_jsonata("$states", "Output").evaluate(env)) == ["input", "context", "result"]
+
+
 def test_the_context_is_asked_for_only_by_an_expression_that_reads_it() -> None:
     class Asked(Surroundings):
         times = 0
