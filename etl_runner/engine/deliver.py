@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from time import monotonic
 from typing import Any, Final
 
 import structlog
@@ -20,6 +21,10 @@ LINES_AT_ONCE: Final = 10_000
 BYTES_AT_ONCE: Final = 1_000_000
 BYTES_PER_LINE: Final = 26
 """What PutLogEvents counts for a line besides its text; the sums are its limits (API reference)."""
+
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 60.0
+"""How long a place that took nothing is left alone, the first time and at most."""
 
 _PASSING: Final = frozenset(
     {
@@ -48,22 +53,58 @@ class Parcel:
     lines: dict[tuple[str, str, str], list[tuple[int, str]]] = field(default_factory=dict)
 
 
+class _Pauses:
+    """Places that took nothing: each is left alone for a while, and for longer each time."""
+
+    def __init__(self) -> None:
+        self._of: dict[object, tuple[float, float]] = {}
+
+    def has(self, place: object) -> bool:
+        return place in self._of and self._of[place][0] > monotonic()
+
+    def note(self, place: object, *, taken: bool) -> None:
+        if taken:
+            self._of.pop(place, None)
+            return
+        before = self._of[place][1] if place in self._of else FIRST_PAUSE_S / 2
+        pause = min(before * 2, LONGEST_PAUSE_S)
+        self._of[place] = monotonic() + pause, pause
+
+    def clear(self) -> None:
+        self._of.clear()
+
+
 class Delivery:
-    """Owned by the publisher's thread."""
+    """Owned by the publisher's thread. A place that takes nothing holds up no other."""
 
     def __init__(self, aws: AwsAccess) -> None:
         self._aws = aws
+        self._pauses = _Pauses()
         self._streams: dict[tuple[str, str, str], str] = {}
 
     def deliver(self, parcel: Parcel) -> bool:
-        """Deliver what can be. False when something is left that is worth another try."""
+        """Deliver what can be. False when something is left that is worth another try.
+
+        Where a place is left alone after it took nothing, what is for it is left.
+        """
         for region in list(parcel.events):
-            if _tried(partial(self._put_events, region, parcel), f"events in {region}"):
+            if self._try(region, partial(self._put_events, region, parcel), f"events in {region}"):
                 del parcel.events[region]
         for place in list(parcel.lines):
-            if _tried(partial(self._put_lines, place, parcel), f"the log group {place[1]}"):
+            if self._try(place, partial(self._put_lines, place, parcel), f"the log group {place[1]}"):
                 del parcel.lines[place]
         return not (parcel.events or parcel.lines)
+
+    def hurry(self) -> None:
+        """Leave no place alone any longer: there will be no later."""
+        self._pauses.clear()
+
+    def _try(self, place: object, send: Callable[[], None], what: str) -> bool:
+        if self._pauses.has(place):
+            return False
+        taken = _tried(send, what)
+        self._pauses.note(place, taken=taken)
+        return taken
 
     def _put_events(self, region: str, parcel: Parcel) -> None:
         client, entries = self._aws.client("events", region), parcel.events[region]
@@ -131,6 +172,9 @@ def _tried(send: Callable[[], None], what: str) -> bool:
         _log.error("AWS refuses what is to be published; it is left out", what=what, error=str(error))
     except (BotoCoreError, _NotNow) as error:
         _log.warning("AWS did not take all; it is tried again", what=what, error=str(error))
+        return False
+    except Exception:  # noqa: BLE001 -- an endpoint that is no URL, and whatever else: the others go on
+        _log.exception("what is to be published could not be sent; it is tried again", what=what)
         return False
     return True
 

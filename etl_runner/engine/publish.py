@@ -36,8 +36,12 @@ MOST_WAITING: Final = 10_000
 
 BATCH: Final = 200
 MOST_STORIES: Final = 1_000
+MOST_LATE: Final = 50
+"""So many batches may wait for places that take nothing now; then no further one is begun."""
+
 LOOK_S: Final = 1.0
-LONGEST_PAUSE_S: Final = 60.0
+AGAIN_S: Final = 0.5
+"""How often what is late is looked at; see deliver.py for how often a place is tried."""
 
 _Pages: TypeAlias = Sequence[tuple[int, Sequence[f.Fact]]]
 
@@ -75,6 +79,14 @@ class _Story:
     next_seq: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What some pages say, as far as it is still to be delivered."""
+
+    parcel: Parcel
+    pages: Sequence[Page]
+
+
 class Publisher:
     """Tells of pages. `put` is for the engine's thread; the rest is done by a thread of its own."""
 
@@ -88,6 +100,7 @@ class Publisher:
         self._definitions = Definitions(store)
         self._stories: OrderedDict[int, _Story] = OrderedDict()
         self._waiting: deque[Page] = deque()
+        self._late: list[_Batch] = []
         self._known: set[tuple[int, int]] = set()
         self._behind = True
         self._stopping = False
@@ -149,19 +162,29 @@ class Publisher:
             try:
                 pages = self._next()
                 if pages is None:
+                    self._delivery.hurry()
+                    self._deliver()
                     return
-                self._tell(pages)
+                if pages:
+                    self._late.append(_Batch(self._packed(pages), pages))
+                self._deliver()
             except Exception:  # noqa: BLE001 -- whatever it is, this thread must not end of it
                 _log.exception("the outbox could not be read; it is tried again")
+                if self._stopping:
+                    return
                 self._pause(LOOK_S)
 
     def _next(self) -> list[Page] | None:
-        """The next pages, None when the end has come."""
+        """The next pages, none when it is time for what is late, None when the end has come."""
         with self._changed:
-            while not self._waiting:
-                if self._behind or self._stopping:
-                    break
-                self._changed.wait()
+            full = len(self._late) >= MOST_LATE
+            if full:
+                self._changed.wait_for(lambda: self._stopping, AGAIN_S)
+            else:
+                again = AGAIN_S if self._late else None
+                self._changed.wait_for(lambda: self._waiting or self._behind or self._stopping, again)
+            if not self._stopping and (full or not (self._waiting or self._behind)):
+                return []
             pages = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
         if pages:
             return pages
@@ -201,8 +224,7 @@ class Publisher:
             tell_status=self._tell_status and row.map_run_id is None,
         )
 
-    def _tell(self, pages: Sequence[Page]) -> None:
-        """Deliver all that these pages say, however long it takes; then their rows may go."""
+    def _packed(self, pages: Sequence[Page]) -> Parcel:
         parcel = Parcel()
         for page in pages:
             try:
@@ -210,17 +232,19 @@ class Publisher:
             except Exception:  # noqa: BLE001 -- one history's fault must not keep the others from being told
                 _log.exception("an execution could not be told of", execution=page.arn)
                 self._stories.pop(page.execution_id, None)
-        pause = 0.5
-        while not self._delivery.deliver(parcel):
-            if self._stopping:
-                return
-            self._pause(pause)
-            pause = min(pause * 2, LONGEST_PAUSE_S)
-        keys = tuple(page.key for page in pages if page.history is None)
-        with self._changed:
-            self._known.difference_update(page.key for page in pages if page.history is not None)
-        if keys:
-            self._told(Told(pages=keys))
+        return parcel
+
+    def _deliver(self) -> None:
+        """Deliver what can be, the oldest first. The rows of what was told may go."""
+        for batch in list(self._late):
+            if not self._delivery.deliver(batch.parcel):
+                continue
+            self._late.remove(batch)
+            keys = tuple(page.key for page in batch.pages if page.history is None)
+            with self._changed:
+                self._known.difference_update(page.key for page in batch.pages if page.history is not None)
+            if keys:
+                self._told(Told(pages=keys))
 
     def _pause(self, seconds: float) -> None:
         until = time.monotonic() + seconds

@@ -1,15 +1,18 @@
 """What the world is told: status changes to EventBridge, events of histories to CloudWatch Logs."""
 
 import json
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from etl_runner.aws import AwsAccess
 from etl_runner.clock import SystemClock
+from etl_runner.engine.deliver import Delivery, Parcel
 from etl_runner.engine.engine import Engine
 from etl_runner.engine.policy import Policy
 from etl_runner.engine.published import is_logged
@@ -221,6 +224,27 @@ def test_an_endpoint_that_cannot_be_reached_holds_up_no_execution(tmp_path: Path
     close_clients(nowhere)
 
     assert waiting == 3
+
+
+def test_a_place_that_cannot_be_reached_holds_up_no_other(told: Told, moto: AwsAccess, group: str) -> None:
+    broken = threading.Event()
+    put = Delivery._put_lines
+
+    def refusing(delivery: Delivery, place: tuple[str, str, str], parcel: Parcel) -> None:
+        if place[1] == "unreachable":
+            broken.set()
+            raise EndpointConnectionError(endpoint_url="http://unreachable")
+        put(delivery, place, parcel)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Delivery, "_put_lines", refusing)
+        told.run(single(PASS), logging=logging("unreachable"))
+        assert broken.wait(10)
+        told.run(single(PASS), logging=logging(group))
+        told.settle()
+
+    assert len(lines(moto, group)) == 4
+    assert len(pages_to_tell(told.store, 10)) == 1
 
 
 # --- EventBridge --------------------------------------------------------------------------------------------
