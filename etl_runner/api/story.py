@@ -83,6 +83,8 @@ class Story:
                 self._note_error(frame_id, error, cause, at_ms)
             case f.ExecutionRedriven():
                 for told in self.told.values():
+                    if told.failed and not (told.caught or told.retries):
+                        told.error = told.cause = None
                     told.failed = 0  # what had failed runs again, or is not what failed after all
             case _:
                 pass

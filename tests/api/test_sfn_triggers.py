@@ -15,6 +15,7 @@ from etl_runner.schedule.expressions import parse_expression
 from etl_runner.schedule.patterns import compile_pattern
 from tests.api.answers import sfn
 from tests.api.stage import Stage, served
+from tests.engine.harness import fail
 
 ROLE = "arn:aws:iam::123456789012:role/runs"
 PASS = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}})
@@ -137,6 +138,21 @@ def test_variables_and_redrives_are_shown(stage: Stage, aws: Any) -> None:
 
     assert (view["variables"], view["redriveCount"]) == ({"x": 1}, 1)
     assert view["redrivenAt"] is not None
+
+
+def test_a_state_that_a_redrive_mended_is_shown_without_its_old_error(stage: Stage, aws: Any) -> None:
+    task = {"Type": "Task", "Resource": "arn:aws:lambda:us-east-1:123456789012:function:f", "End": True}
+    definition = json.dumps({"StartAt": "Mend", "States": {"Mend": task}})
+    aws.create_state_machine(name="made", definition=definition, roleArn=ROLE)
+    stage.script.behaviours["Mend"] = fail("Broken")
+    arn = stage.operations.start_execution("made", {}, "one")["executionArn"]
+    failed = stage.operations.wait("made/one", 30)
+    del stage.script.behaviours["Mend"]
+    aws.redrive_execution(executionArn=arn)
+    mended = stage.operations.wait("made/one", 30)
+
+    assert failed["states"][0]["error"] == "Broken"
+    assert (mended["states"][0]["status"], "error" in mended["states"][0]) == ("succeeded", False)
 
 
 def test_an_express_execution_is_said_to_be_kept_nowhere(stage: Stage) -> None:
