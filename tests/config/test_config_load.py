@@ -213,7 +213,7 @@ MISTAKES: dict[str, list[tuple[str, str, str]]] = {
             "arn:aws:states:::sqs:sendMessage",
             "4:5: the state 'Fetch' cannot be run: nobody can do arn",
         ),
-        ('"End": true', '"Next": "Nope"', "7:15: "),
+        ('"End": true', '"Comment": 7, "End": true', "7:18: "),
     ],
     TASKS: [
         ("context):", "context)", "1:26: the module cannot be read: expected"),
