@@ -14,6 +14,7 @@ from etl_runner.asl.jsonpath_filter import compile_filter
 from etl_runner.asl.jsonpath_functions import FUNCTIONS
 from etl_runner.asl.jsonpath_steps import (
     LOOKS,
+    MOST_LOOKS,
     Argument,
     DescentStep,
     Evaluation,
@@ -109,9 +110,18 @@ class Path:
         """Evaluate step by step. With `strict` no name may be missing anywhere. Raises PathNotFound."""
         if self._head is None:
             return document
-        walk = Evaluation(root, strict=strict)
-        with LOOKS:
-            self._head.apply(document, walk)
+        left = LOOKS.get()
+        if left is not None:
+            return self._found(self._head, document, Evaluation(root, left, strict=strict, within=True))
+        left = [MOST_LOOKS]
+        token = LOOKS.set(left)
+        try:
+            return self._found(self._head, document, Evaluation(root, left, strict=strict))
+        finally:
+            LOOKS.reset(token)
+
+    def _found(self, head: Step, document: Json, walk: Evaluation) -> Json:
+        head.apply(document, walk)
         if not self.definite:
             return walk.found
         if not walk.found:

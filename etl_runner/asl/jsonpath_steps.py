@@ -4,8 +4,8 @@ A step hands each value it finds to the next one; the last one adds to what was 
 decides whether a miss is an error (one place was meant) or nothing (one of many).
 """
 
-import threading
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import Final, TypeAlias
 
 from etl_runner.errors import EtlRunnerError, InvalidInput
@@ -44,36 +44,8 @@ MOST_LOOKS: Final = 1_000_000
 """
 
 
-class Looks(threading.local):
-    """What is left of MOST_LOOKS for the evaluation under way, which paths inside its filters share."""
-
-    left = MOST_LOOKS
-    depth = 0
-
-    def __enter__(self) -> None:
-        if not self.depth:
-            self.left = MOST_LOOKS
-        self.depth += 1
-
-    def __exit__(self, *_exception: object) -> None:
-        self.depth -= 1
-
-    def take(self, step: "Step", count: int) -> None:
-        """Look at so many places. Those of a path's first step with many are no more than the document has.
-
-        Raises PathUnusable.
-        """
-        if step.upstream_definite and self.depth <= 1:
-            return
-        self.left -= count
-        if self.left < 0:
-            raise PathUnusable(
-                f"the path {step.place} leads to more than {MOST_LOOKS:,} places in this document; look at "
-                "less of it at once"
-            )
-
-
-LOOKS: Final = Looks()
+LOOKS: Final[ContextVar[list[int] | None]] = ContextVar("looks", default=None)
+"""What is left of MOST_LOOKS for the evaluation under way, for the paths inside its filters."""
 
 
 class Evaluation:
@@ -83,13 +55,30 @@ class Evaluation:
     something exists need that.
     """
 
-    __slots__ = ("found", "position", "root", "strict")
+    __slots__ = ("_left", "_within", "found", "position", "root", "strict")
 
-    def __init__(self, root: Json, *, strict: bool = False) -> None:
+    def __init__(self, root: Json, left: list[int], *, strict: bool = False, within: bool = False) -> None:
+        """`left` is what is left of MOST_LOOKS, `within` says that the walk is part of another."""
+        self._left = left
+        self._within = within
         self.root = root
         self.strict = strict
         self.found: list[Json] = []
         self.position = -1  # of the array element that `..` looked at last, see DescentStep
+
+    def look(self, step: "Step", count: int) -> None:
+        """Look at so many places. Those of a path's first step with many are no more than the document has.
+
+        Raises PathUnusable.
+        """
+        if step.upstream_definite and not self._within:
+            return
+        self._left[0] -= count
+        if self._left[0] < 0:
+            raise PathUnusable(
+                f"the path {step.place} leads to more than {MOST_LOOKS:,} places in this document; look at "
+                "less of it at once"
+            )
 
 
 Predicate: TypeAlias = Callable[[Json, Json], bool]
@@ -222,7 +211,7 @@ class IndexStep(_ArrayStep):
         if items is None:
             return
         size = len(items)
-        LOOKS.take(self, len(self.indexes))
+        walk.look(self, len(self.indexes))
         for index in self.indexes:
             if -size <= index < size:
                 self.emit(items[index], walk)
@@ -256,7 +245,7 @@ class SliceStep(_ArrayStep):
         else:
             # With both ends a negative number stays one and counts from the end element by element.
             indexes = range(max(self.first, -size), min(size, self.last))
-        LOOKS.take(self, len(indexes))
+        walk.look(self, len(indexes))
         for index in indexes:
             if index >= -size:
                 self.emit(items[index], walk)
@@ -276,7 +265,7 @@ class WildcardStep(Step):
         """Give them in order."""
         if not isinstance(value, dict | list):
             return
-        LOOKS.take(self, len(value))
+        walk.look(self, len(value))
         emit = self.emit_member if isinstance(value, dict) else self.emit
         for item in value.values() if isinstance(value, dict) else value:
             try:
@@ -318,7 +307,7 @@ class DescentStep(Step):
             current = stack.pop()
             if not isinstance(current, dict | list):
                 continue
-            LOOKS.take(self, 1 + len(current))
+            walk.look(self, 1 + len(current))
             if target.fits(current, walk):
                 self._try(target, current, walk)
             children = current.values() if isinstance(current, dict) else current
@@ -353,7 +342,7 @@ class FilterStep(Step):
 
     def accepts(self, item: Json, walk: Evaluation) -> bool:
         """Whether the item passes. Raises PathUnusable."""
-        LOOKS.take(self, 1)
+        walk.look(self, 1)
         try:
             return self._predicate(item, walk.root)
         except PathUnusable:
