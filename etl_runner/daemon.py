@@ -4,19 +4,15 @@ This is the only place that builds things; everything else is handed what it nee
 without HTTP (tests and the demo use it); `serve` adds the HTTP edge, signals and the drain.
 """
 
-import errno
 import gc
-import ipaddress
 import os
 import secrets
-import signal
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from queue import SimpleQueue
 
 import structlog
 
@@ -27,11 +23,13 @@ from etl_runner.config.configuration import Config, FunctionBinding
 from etl_runner.config.load import load_config
 from etl_runner.config.plan import diff
 from etl_runner.config.watch import ConfigWatcher
+from etl_runner.ending import Ending
 from etl_runner.engine.engine import Engine
 from etl_runner.engine.launch import Launch
 from etl_runner.engine.state_machines import StateMachines
 from etl_runner.engine.workflows import Workflows
-from etl_runner.errors import ConfigError, Fault, InvalidInput, StoreUnavailable
+from etl_runner.errors import ConfigError, Fault, StoreUnavailable
+from etl_runner.listening import bind, reachable, url_of
 from etl_runner.schedule.due import tick_sample
 from etl_runner.schedule.events import EventService, RuleSpec
 from etl_runner.schedule.expressions import parse_expression
@@ -299,58 +297,7 @@ def _function(binding: FunctionBinding) -> FunctionSpec:
     )
 
 
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _reachable(host: str) -> str:
-    """The address at which this machine reaches what listens on `host`."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 -- nothing is bound here
-
-
-# --- HTTP and signals ---------------------------------------------------------------------------------
-
-
-def bind(settings: Settings) -> socket.socket:
-    """Take the address. Raises InvalidInput when it is taken or not allowed without token and access keys."""
-    host, port = settings.host, settings.port
-    if not _is_loopback(host) and settings.api_token is None and not settings.api.access_keys:
-        raise InvalidInput(
-            f"listening on {host or 'every address'} lets other machines in, so a token is needed: set "
-            "ETL_RUNNER_API_TOKEN, or `api.access_keys` for AWS's API, or listen on 127.0.0.1"
-        )
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With its protocol named, since asyncio turns Nagle's delay (40 ms an answer) off for TCP by that alone.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        # At once: with SO_REUSEADDR a second daemon could bind too until one of them listens. Whoever
-        # connects before we are ready waits in the queue.
-        listener.listen(1024)
-    except (OSError, UnicodeError) as error:
-        listener.close()
-        why = getattr(error, "strerror", None) or str(error)
-        raise InvalidInput(f"cannot listen on {host} port {port}: {why}; {_remedy_of(error)}") from error
-    return listener
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _remedy_of(error: Exception) -> str:
-    number = error.errno if isinstance(error, OSError) and not isinstance(error, socket.gaierror) else None
-    match number:
-        case errno.EADDRINUSE:
-            return "stop what uses it, or choose another with --port (0 takes a free one)"
-        case errno.EACCES:
-            return "ports below 1024 need a right that this user has not: choose another with --port"
-        case _:
-            return "give --host a name or address of this machine, such as 127.0.0.1"
+# --- HTTP ---------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -364,41 +311,6 @@ def running(settings: Settings, config_dir: Path) -> Iterator[Service]:
         yield service
     finally:
         service.close()
-
-
-class Ending:
-    """Ctrl-C and SIGTERM: the first asks for the drain, the second ends the process at once.
-
-    For the main thread. What is committed stays so however the process ends; what ran is handed out again.
-    """
-
-    def __init__(self) -> None:
-        # The one queue whose `put` a signal handler may call in the midst of the `get` that it interrupts.
-        self._news: SimpleQueue[None] = SimpleQueue()
-        self.asked = False
-
-    def watch(self) -> None:
-        """Take the signals over, for the rest of the process's life."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
-
-    def ask(self) -> None:
-        """Ask for the end."""
-        self.asked = True
-        self._news.put(None)
-
-    def wait(self) -> None:
-        """Wait until the end is asked for."""
-        self._news.get()
-
-    def _on_signal(self, number: int, _frame: object) -> None:
-        if not self.asked:
-            self.ask()
-            return
-        try:
-            _log.warning("ended at once, as asked; what ran is handed out again at the next start")
-        finally:
-            os._exit(128 + number)
 
 
 def serve(settings: Settings, config_dir: Path) -> None:
@@ -462,10 +374,10 @@ def _answer(service: Service, listener: socket.socket, ending: Ending) -> None:
     gc.freeze()  # nor need it be looked through ever again: that would hold up each of the larger turns
     gc.enable()
     host, port = listener.getsockname()[:2]
-    service.answers_at(_url(_reachable(host), port))
+    service.answers_at(url_of(reachable(host), port))
     _log.info(
         "ready",
-        url=_url(host, port),
+        url=url_of(host, port),
         workflows=len(service.config.workflows),
         schedules=len(service.config.schedules),
         store=str(service.settings.store),

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "etl_runner"
 
 FLOORS: dict[str, int] = {
-    "settings": 6, "log": 6, "daemon": 6, "cli": 6, "demo": 6,
+    "settings": 6, "log": 6, "listening": 6, "ending": 6, "daemon": 6, "cli": 6, "demo": 6,
     "api": 5, "console": 5,
     "engine": 4, "schedule": 4,
     "store": 3, "tasks": 3, "s3": 3, "config": 3, "offline": 3,
@@ -31,6 +31,9 @@ SIDEWAYS: dict[tuple[str, str], str] = {
     ("arn", "errors"): "an ARN that does not parse is the user's mistake; errors itself imports nothing",
     ("lineage", "jsontypes"): "receipts are JSON; jsontypes itself imports nothing of ours",
     ("daemon", "settings"): "the daemon is built from the settings, which know nothing of it",
+    ("daemon", "listening"): "the daemon takes its address first, which knows nothing of it",
+    ("listening", "settings"): "the address is a setting, and the settings know nothing of sockets",
+    ("daemon", "ending"): "the daemon waits to be asked to end, and is not known for that",
     ("daemon", "log"): "the daemon sets up logging, which knows nothing of it",
     ("cli", "settings"): "the command line turns options into settings",
     ("cli", "log"): "the command line sets up logging for its own commands",

@@ -18,8 +18,8 @@ from pydantic import ValidationError
 
 from etl_runner.api.sfn.caller import Callers
 from etl_runner.api.sigv4 import AccessKey, Sent, verify
-from etl_runner.daemon import bind
 from etl_runner.errors import InvalidInput
+from etl_runner.listening import bind
 from etl_runner.settings import ApiSettings, Settings
 from tests.api.stage import Stage, served
 
