@@ -198,7 +198,6 @@ HARMLESS = {
     "io": {"StringIO"},  # memory, no file
     "random": {"Random"},  # as a type, or seeded: whoever calls passes one in
     "sys": {"getrecursionlimit", "intern", "maxsize"},
-    "threading": {"local"},  # where one call keeps what its inner calls share
     "uuid": {"UUID"},  # uuid1 and uuid4 draw
 }
 

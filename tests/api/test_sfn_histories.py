@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from etl_runner.api.sfn.histories import Histories
+from etl_runner.api.sfn.paging import make_token
 from etl_runner.store.reads import Reads
 from tests.api.sfn_stage import Served, refusal, serving
 from tests.engine.harness import PASS, TASK, never, single
@@ -80,6 +81,12 @@ def test_a_page_of_another_history_is_refused(api: Served, ended: str) -> None:
         "InvalidToken",
         "Invalid Token: 'Invalid token'",
     )
+
+
+def test_a_token_that_names_no_place_is_refused(api: Served, ended: str) -> None:
+    token = make_token([ended, False, True], "not a number")
+
+    assert refusal(api.sfn.get_execution_history, executionArn=ended, nextToken=token)[0] == "InvalidToken"
 
 
 def test_an_express_execution_has_its_history_in_the_logs_alone(api: Served) -> None:

@@ -55,7 +55,7 @@ def list_activities(call: Call) -> Reply:
     """ListActivities: those of the caller's account and region, by name."""
     size = page_size(call.parameters)
     mine = activity_arn("", account=call.account, region=call.region)
-    after = place_of(call.parameters.get("nextToken"), mine) or ""
+    after = place_of(call.parameters.get("nextToken"), mine, str) or ""
     rows = Activities(call.rooms.store).page(limit=size + 1, after=str(after), prefix=mine)
     reply: Reply = {"activities": [_listed(row) for row in rows[:size]]}
     return reply | ({"nextToken": make_token(mine, rows[size - 1].arn)} if len(rows) > size else {})

@@ -84,7 +84,7 @@ def list_state_machine_aliases(call: Call) -> Reply:
     except NotFound:
         raise does_not_exist(arn) from None
     size, question = page_size(given), ["ListStateMachineAliases", arn]
-    after = place_of(given.get("nextToken"), question) or 0
+    after = place_of(given.get("nextToken"), question, int) or 0
     if not isinstance(after, int):
         raise invalid_token()
     aliases = [each for each in machines.aliases(found.machine.arn) if each.id > after]

@@ -26,7 +26,7 @@ def list_map_runs(call: Call) -> Reply:
     given, reads = call.parameters, Reads(call.rooms.store)
     row = find_execution(reads, given["executionArn"])
     size, question = page_size(given), ["map runs", row.arn]
-    after = place_of(given.get("nextToken"), question) or 0
+    after = place_of(given.get("nextToken"), question, int) or 0
     runs = [run for run in reads.map_runs(row.id) if run.id > after]
     reply: Reply = {"mapRuns": [_listed(run, row.arn) for run in runs[:size]]}
     return reply | ({"nextToken": make_token(question, runs[size - 1].id)} if len(runs) > size else {})

@@ -237,7 +237,7 @@ def list_state_machines(call: Call) -> Reply:
     """ListStateMachines: those of the caller's account and region, by name."""
     size = page_size(call.parameters)
     question = ["ListStateMachines", call.account, call.region]
-    after = place_of(call.parameters.get("nextToken"), question) or ""
+    after = place_of(call.parameters.get("nextToken"), question, str) or ""
     found = call.rooms.state_machines.page(call.account, call.region, after=str(after), limit=size + 1)
     reply: Reply = {
         "stateMachines": [

@@ -5,7 +5,7 @@ from typing import Final
 
 from etl_runner.api.sfn.arns import read_arn
 from etl_runner.api.sfn.call import Action, Call, Reply
-from etl_runner.api.sfn.errors import AwsError, invalid_arn, invalid_token
+from etl_runner.api.sfn.errors import AwsError, invalid_arn
 from etl_runner.api.sfn.machine_refs import machine_arn, refused_change
 from etl_runner.api.sfn.paging import make_token, page_size, place_of
 from etl_runner.engine.machine_shapes import OtherRevision, VersionInUse, version_number
@@ -37,9 +37,7 @@ def list_state_machine_versions(call: Call) -> Reply:
     arn = given["stateMachineArn"]
     machine_arn(arn)
     size, question = page_size(given), ["ListStateMachineVersions", arn]
-    before = place_of(given.get("nextToken"), question)
-    if before is not None and not isinstance(before, int):
-        raise invalid_token()
+    before = place_of(given.get("nextToken"), question, int)
     try:
         found = call.rooms.state_machines.versions(arn, before=before, limit=size + 1)
     except NotFound:
