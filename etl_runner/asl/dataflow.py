@@ -4,9 +4,9 @@ JSON values are never changed in place anywhere in the project: that is why a te
 constant parts of a definition, and `$` the input itself, without copying them.
 """
 
-from collections.abc import Callable
 from typing import Final, TypeAlias
 
+from etl_runner.asl.filling import Maker, filling
 from etl_runner.asl.intrinsics import IntrinsicCall, compile_call
 from etl_runner.asl.java_order import in_java_order
 from etl_runner.asl.jsonata import JsonataExpression, JsonataPayload
@@ -40,7 +40,6 @@ __all__ = [
 Expression: TypeAlias = Selector | IntrinsicCall
 """Anything with `.text` and `.evaluate(env)`."""
 
-_Maker: TypeAlias = Callable[[Env], Json]
 _SUFFIX: Final = ".$"
 _NESTING_LIMIT: Final = 200
 """How deep a template may be; keeps a hostile definition off the stack's end."""
@@ -93,7 +92,7 @@ class Template:
 
     __slots__ = ("_make", "_value", "expressions")
 
-    def __init__(self, value: Json, make: _Maker | None, expressions: tuple[Expression, ...] = ()) -> None:
+    def __init__(self, value: Json, make: Maker | None, expressions: tuple[Expression, ...] = ()) -> None:
         self._value = value
         self._make = make
         self.expressions = expressions
@@ -132,7 +131,7 @@ def compile_template(value: Json) -> Template:
     return Template(value, make, tuple(found))
 
 
-def _compile(value: Json, place: str, depth: int, found: list[Expression]) -> _Maker | None:
+def _compile(value: Json, place: str, depth: int, found: list[Expression]) -> Maker | None:
     if not isinstance(value, dict | list):
         return None
     if depth > _NESTING_LIMIT:
@@ -142,10 +141,10 @@ def _compile(value: Json, place: str, depth: int, found: list[Expression]) -> _M
     return _compile_list(value, place, depth, found)
 
 
-def _compile_object(value: dict[str, Json], place: str, depth: int, found: list[Expression]) -> _Maker | None:
+def _compile_object(value: dict[str, Json], place: str, depth: int, found: list[Expression]) -> Maker | None:
     fixed: dict[str, Json] = {}
     computed: dict[str, Json] = {}
-    makers: list[tuple[str, _Maker]] = []
+    makers: list[tuple[str, Maker]] = []
     for key, item in value.items():
         where = f"{place}/{key}"
         by_path = key.endswith(_SUFFIX)
@@ -161,33 +160,16 @@ def _compile_object(value: dict[str, Json], place: str, depth: int, found: list[
     if not makers:
         return None
     # As AWS orders them, so that texts made of the object are the same.
-    places = fixed | {name: computed[name] for name in in_java_order(list(computed))}
-
-    def make(env: Env) -> Json:
-        made = places.copy()
-        for name, maker in makers:
-            made[name] = maker(env)
-        return made
-
-    return make
+    return filling(fixed | {name: computed[name] for name in in_java_order(list(computed))}, makers)
 
 
-def _compile_list(value: list[Json], place: str, depth: int, found: list[Expression]) -> _Maker | None:
+def _compile_list(value: list[Json], place: str, depth: int, found: list[Expression]) -> Maker | None:
     compiled = [_compile(item, f"{place}/{index}", depth + 1, found) for index, item in enumerate(value)]
     makers = [(index, maker) for index, maker in enumerate(compiled) if maker is not None]
-    if not makers:
-        return None
-
-    def make(env: Env) -> Json:
-        made = value.copy()
-        for index, maker in makers:
-            made[index] = maker(env)
-        return made
-
-    return make
+    return filling(value, makers) if makers else None
 
 
-def _compile_field(key: str, value: Json, where: str, found: list[Expression]) -> _Maker:
+def _compile_field(key: str, value: Json, where: str, found: list[Expression]) -> Maker:
     if not isinstance(value, str):
         raise InvalidInput(
             f"the field {where!r} ends with '.$', so it must hold a path or an intrinsic call as a string; "

@@ -122,11 +122,13 @@ def _format(arguments: tuple[Json, ...], _rng: random.Random) -> Json:
 
 def _natural(value: Json) -> str:
     """What {} becomes; lists and objects as Java writes them: [a, b], {a=1, b=[]}."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, list):
         return f"[{', '.join(map(_natural, value))}]"
     if isinstance(value, dict):
         return f"{{{', '.join(f'{name}={_natural(each)}' for name, each in value.items())}}}"
-    return value if isinstance(value, str) else dumps_text(value)
+    return dumps_text(value)
 
 
 def _string_to_json(arguments: tuple[Json, ...], _rng: random.Random) -> Json:

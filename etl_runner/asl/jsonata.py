@@ -8,12 +8,13 @@ through it as they are: within the library they are doubles.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import jlens
 
+from etl_runner.asl.filling import Maker, filling
 from etl_runner.asl.jsonata_functions import FIXED, NAMES, WRITTEN, FunctionFailed, drawing
 from etl_runner.asl.selector import Env
 from etl_runner.errors import InvalidInput, QueryEvaluationError
@@ -319,9 +320,6 @@ def is_jsonata(value: Json) -> bool:
     )
 
 
-_Maker: TypeAlias = Callable[[Env], Json]
-
-
 class JsonataPayload:
     """A JSON value with `{% %}` strings anywhere in it, compiled."""
 
@@ -372,7 +370,7 @@ def compile_jsonata_payload(value: Json, field: str) -> JsonataPayload:
     return JsonataPayload(value, field)
 
 
-def _compile(value: Json, field: str, found: list[JsonataExpression], depth: int) -> _Maker | None:
+def _compile(value: Json, field: str, found: list[JsonataExpression], depth: int) -> Maker | None:
     if is_jsonata(value):
         expression = compile_jsonata(value[len(OPENING) : -len(CLOSING)], field)
         found.append(expression)
@@ -386,16 +384,7 @@ def _compile(value: Json, field: str, found: list[JsonataExpression], depth: int
         for key, where, item in _inside(value, field)
         if (maker := _compile(item, where, found, depth + 1)) is not None
     ]
-    if not makers:
-        return None
-
-    def make(env: Env) -> Json:
-        made = value.copy()
-        for key, maker in makers:
-            made[key] = maker(env)
-        return made
-
-    return make
+    return filling(value, makers) if makers else None
 
 
 def _inside(value: Json, field: str) -> Iterator[tuple[Any, str, Json]]:
