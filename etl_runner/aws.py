@@ -116,7 +116,7 @@ class AwsAccess:
         try:
             client = session.client(service, endpoint_url=endpoint, config=config)
             found = client.meta.endpoint_url
-            if endpoint is None and not _is_awss_own(found):
+            if endpoint is None and not is_awss_own(found):
                 # AWS_ENDPOINT_URL or the SDK's configuration file names a stand-in.
                 client.close()
                 config = _config(profile, is_stand_in=True)
@@ -146,7 +146,8 @@ def _config(profile: ClientProfile, *, is_stand_in: bool) -> Any:
     )
 
 
-def _is_awss_own(url: str) -> bool:
+def is_awss_own(url: str) -> bool:
+    """Whether an endpoint is AWS's own, in whatever partition, and no stand-in."""
     return (urlsplit(url).hostname or "").endswith(_awss_domains())
 
 

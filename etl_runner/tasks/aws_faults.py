@@ -6,6 +6,7 @@ Java SDK 1; the two differ in error names and in the text of the cause. The reco
 
 import re
 import uuid
+from collections.abc import Container, Mapping
 from typing import Any, Final
 
 from etl_runner.errors import StatesError
@@ -21,6 +22,15 @@ def unusable(arguments: Json, faults: list[str]) -> StatesError:
     """The parameters do not fit the API's model; found before anything is called."""
     what = f"The Parameters '{dumps_text(arguments)}' could not be used to start the Task"
     return StatesError("States.Runtime", f"{what}: [{', '.join(faults)}]"[:CAUSE_LIMIT])
+
+
+def unknown_fields(arguments: Mapping[str, Json], known: Container[str]) -> list[str]:
+    """What is wrong with the names of parameters, one sentence for each that is not known."""
+    return [
+        f"The field '{name}' is not supported by Step Functions"
+        for name in sorted(arguments)
+        if name not in known
+    ]
 
 
 def not_reached(prefix: str, fault: Exception) -> StatesError:

@@ -168,11 +168,7 @@ class Optimised:
         if not isinstance(arguments, Mapping):
             raise aws_faults.unusable(arguments, ["The parameters must be an OBJECT"])
         known = self._fields(action)
-        faults = [
-            f"The field '{name}' is not supported by Step Functions"
-            for name in sorted(arguments)
-            if name not in known and name not in known.values()
-        ]
+        faults = aws_faults.unknown_fields(arguments, {*known, *known.values()})
         if faults:
             raise aws_faults.unusable(arguments, faults)
         given = action.prepare({k: v for k, v in arguments.items() if v is not None}, call)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from etl_runner.arn import DEFAULT_ACCOUNT, DEFAULT_REGION, Arn
-from etl_runner.aws import AwsAccess
+from etl_runner.aws import AwsAccess, is_awss_own
 from etl_runner.clock import Clock, SystemClock
 from etl_runner.errors import InvalidInput
 from etl_runner.jsontypes import PAYLOAD_LIMIT_BYTES
@@ -106,7 +106,7 @@ class CallMaker:
 
     def _has_stand_in(self) -> bool:
         """Whether something else is in AWS's place, by the settings or by the SDK's own variables."""
-        return "amazonaws." not in self._aws.client("sts").meta.endpoint_url
+        return not is_awss_own(self._aws.client("sts").meta.endpoint_url)
 
     def _place(self, execution_arn: str) -> tuple[str, str, str]:
         """Account, region and state machine of an execution."""

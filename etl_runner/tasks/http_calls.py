@@ -1,17 +1,31 @@
 """HTTP requests that tasks make themselves: http:invoke, apigateway:invoke, eks:call."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 from etl_runner.errors import StatesError
 from etl_runner.jsontypes import Json, dumps, loads
+from etl_runner.tasks.aws_faults import unknown_fields
 from etl_runner.tasks.handlers import CAUSE_LIMIT, size_exceeded
 
 METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 TIMEOUT_S: Final = 60.0
 """The longest that AWS waits for the answer to http:invoke (developer guide, "HTTP task limitations")."""
+
+
+def request_faults(arguments: Mapping[str, Json], fields: Container[str]) -> list[str]:
+    """What is wrong with the parameters that every HTTP request has, and with names beyond `fields`."""
+    faults = unknown_fields(arguments, fields)
+    faults += [
+        f"The field '{name}' is required but was missing"
+        for name in ("ApiEndpoint", "Method")
+        if not isinstance(arguments.get(name), str)
+    ]
+    if arguments.get("Method", METHODS[0]) not in METHODS:
+        faults.append(f"The field 'Method' must be one of {', '.join(METHODS)}")
+    return faults
 
 
 @dataclass(slots=True, kw_only=True)

@@ -25,10 +25,7 @@ def check_values(arguments: Json) -> list[str]:
     """Why these arguments of lambda:invoke cannot be used, in AWS's words where they are known."""
     if not isinstance(arguments, Mapping):
         return ["The parameters must be an OBJECT"]
-    faults = [
-        f"The field '{name}' is not supported by Step Functions"
-        for name in sorted(set(arguments) - set(INVOKE_FIELDS))
-    ]
+    faults = aws_faults.unknown_fields(arguments, INVOKE_FIELDS)
     name = arguments.get("FunctionName")
     if not isinstance(name, str):
         missing = "is required but was missing" if name is None else "must be a STRING"

@@ -9,7 +9,7 @@ from etl_runner.tasks import aws_faults
 from etl_runner.tasks.aws_optimised import WITH_CALLBACK, Action, Optimised, Service
 from etl_runner.tasks.aws_shapes import check_size
 from etl_runner.tasks.handlers import CAUSE_LIMIT
-from etl_runner.tasks.http_calls import METHODS, HttpRequest, given_headers, json_body, pairs, send
+from etl_runner.tasks.http_calls import HttpRequest, given_headers, json_body, pairs, request_faults, send
 from etl_runner.tasks.integration import Integration, ServiceCall
 
 SERVICE = Service(
@@ -54,18 +54,7 @@ def check_values(arguments: Json) -> list[str]:
     """Why the parameters cannot be used."""
     if not isinstance(arguments, dict):
         return ["The parameters must be an OBJECT"]
-    faults = [
-        f"The field '{name}' is not supported by Step Functions"
-        for name in sorted(arguments)
-        if name not in _FIELDS
-    ]
-    faults += [
-        f"The field '{name}' is required but was missing"
-        for name in ("ApiEndpoint", "Method")
-        if not isinstance(arguments.get(name), str)
-    ]
-    if arguments.get("Method", METHODS[0]) not in METHODS:
-        faults.append(f"The field 'Method' must be one of {', '.join(METHODS)}")
+    faults = request_faults(arguments, _FIELDS)
     if arguments.get("AuthType", _AUTHS[0]) not in _AUTHS:
         faults.append(f"The field 'AuthType' must be one of {', '.join(_AUTHS)}")
     return faults

@@ -64,11 +64,7 @@ def check_values(arguments: Json) -> list[str]:
     """Why the parameters of invokeModel cannot be used."""
     if not isinstance(arguments, dict):
         return ["The parameters must be an OBJECT"]
-    faults = [
-        f"The field '{name}' is not supported by Step Functions"
-        for name in sorted(arguments)
-        if name not in _FIELDS
-    ]
+    faults = aws_faults.unknown_fields(arguments, _FIELDS)
     if not isinstance(arguments.get("ModelId"), str):
         faults.append("The field 'ModelId' is required but was missing")
     for name in ("Input", "Output"):

@@ -10,7 +10,15 @@ from etl_runner.tasks.aws_optimised import Action, Optimised, Service
 from etl_runner.tasks.aws_shapes import check_size
 from etl_runner.tasks.connections import authorise
 from etl_runner.tasks.handlers import CAUSE_LIMIT
-from etl_runner.tasks.http_calls import METHODS, HttpRequest, given_headers, json_body, pairs, send, text
+from etl_runner.tasks.http_calls import (
+    HttpRequest,
+    given_headers,
+    json_body,
+    pairs,
+    request_faults,
+    send,
+    text,
+)
 from etl_runner.tasks.integration import Integration, ServiceCall
 
 SERVICE = Service(name="http", boto3_name="events", title="Http", long_title="StepFunctionsHttp")
@@ -63,18 +71,7 @@ def check_values(arguments: Json) -> list[str]:
     """Why the parameters cannot be used."""
     if not isinstance(arguments, dict):
         return ["The parameters must be an OBJECT"]
-    faults = [
-        f"The field '{name}' is not supported by Step Functions"
-        for name in sorted(arguments)
-        if name not in _FIELDS
-    ]
-    faults += [
-        f"The field '{name}' is required but was missing"
-        for name in ("ApiEndpoint", "Method")
-        if not isinstance(arguments.get(name), str)
-    ]
-    if arguments.get("Method", METHODS[0]) not in METHODS:
-        faults.append(f"The field 'Method' must be one of {', '.join(METHODS)}")
+    faults = request_faults(arguments, _FIELDS)
     endpoint = urlsplit(str(arguments.get("ApiEndpoint", "https://")))
     if endpoint.scheme != "https" and endpoint.hostname not in _LOOPBACK:
         faults.append("The field 'ApiEndpoint' must be an HTTPS URL")
