@@ -141,7 +141,7 @@ class Engine:
             knock=self._inbox.put,
         )
         self._taker = TurnTaker(store, cache, self._maker, self._effects, self._map_runs)
-        self._publisher = Publisher(store, aws, self._inbox.put, tell_status=policy.tell_status)
+        self._publisher = Publisher(store, definitions, aws, self._inbox.put, tell_status=policy.tell_status)
         self._ends = Ends(store, cache)
         self._stopping = Event()
         self._trouble: str | None = None

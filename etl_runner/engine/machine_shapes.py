@@ -144,17 +144,7 @@ def of_file(workflow: Workflow, since_ms: int) -> Described:
         published_as=None,
         created_ms=since_ms,
     )
-    revision = Revision(
-        id=0,
-        machine_arn=workflow.arn,
-        revision_id=None,
-        definition_id=workflow.definition_id,
-        role_arn=f"arn:aws:iam::{arn.account}:role/etl-runner",
-        logging=dict(NO_LOGGING),
-        tracing=dict(NO_TRACING),
-        encryption=dict(OWN_KEY),
-        created_ms=since_ms,
-    )
+    revision = revision_of_file(workflow.arn, workflow.definition_id, since_ms)
     return Described(machine=machine, revision=revision, file=workflow.file)
 
 
@@ -170,4 +160,19 @@ def target_of(found: Described) -> Target:
         role_arn=found.revision.role_arn,
         logging=found.revision.logging,
         tracing=found.revision.tracing,
+    )
+
+
+def revision_of_file(arn: str, definition_id: int, created_ms: int) -> Revision:
+    """What a file says of a state machine, and what stands for the rest that the API would say."""
+    return Revision(
+        id=0,
+        machine_arn=arn,
+        revision_id=None,
+        definition_id=definition_id,
+        role_arn=f"arn:aws:iam::{Arn.parse(arn).account}:role/etl-runner",
+        logging=dict(NO_LOGGING),
+        tracing=dict(NO_TRACING),
+        encryption=dict(OWN_KEY),
+        created_ms=created_ms,
     )

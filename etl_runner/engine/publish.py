@@ -91,13 +91,19 @@ class Publisher:
     """Tells of pages. `put` is for the engine's thread; the rest is done by a thread of its own."""
 
     def __init__(
-        self, store: Store, aws: AwsAccess, told: Callable[[Told], None], *, tell_status: bool
+        self,
+        store: Store,
+        definitions: Definitions,
+        aws: AwsAccess,
+        told: Callable[[Told], None],
+        *,
+        tell_status: bool,
     ) -> None:
         self._store = store
         self._told = told
         self._tell_status = tell_status
         self._delivery = Delivery(aws)
-        self._definitions = Definitions(store)
+        self._definitions = definitions
         self._stories: OrderedDict[int, _Story] = OrderedDict()
         self._waiting: deque[Page] = deque()
         self._late: list[_Batch] = []

@@ -18,8 +18,6 @@ from etl_runner.asl.dataflow import (
     WHOLE,
     Env,
     Payload,
-    ReferencePath,
-    Selector,
     apply_input_path,
     apply_output_path,
 )
@@ -142,22 +140,14 @@ def conclude(
     leave(decision, frame, default if output is None else output.evaluate(env), to, variables)
 
 
-def pass_on(
-    decision: Decision,
-    frame: Frame,
-    result: Json,
-    *,
-    result_path: ReferencePath | None,
-    output_path: Selector | None,
-    assign: Payload | None,
-    to: str | None,
-) -> None:
+def pass_on(decision: Decision, frame: Frame, state: model.PassState | model.WorkState, result: Json) -> None:
     """Put a result where ResultPath says, take of it what OutputPath says, and leave."""
+    assign, path = state.assign, state.result_path
     variables = UNSET if assign is None else assigned(decision, frame, assign, decision.env(frame, result))
-    output = frame.data if result_path is None else result_path.put(frame.data, result)
-    if output_path is not WHOLE:
-        output = apply_output_path(output_path, decision.env(frame, output))
-    leave(decision, frame, output, to, variables)
+    output = frame.data if path is None else path.put(frame.data, result)
+    if state.output_path is not WHOLE:
+        output = apply_output_path(state.output_path, decision.env(frame, output))
+    leave(decision, frame, output, state.next, variables)
 
 
 def pass_through(decision: Decision, frame: Frame, state: model.StateBase, to: str | None) -> None:
@@ -197,12 +187,4 @@ def finish_work(decision: Decision, frame: Frame, state: model.WorkState, result
         return
     if state.result_selector is not None:
         result = state.result_selector.evaluate(decision.env(frame, result))
-    pass_on(
-        decision,
-        frame,
-        result,
-        result_path=state.result_path,
-        output_path=state.output_path,
-        assign=state.assign,
-        to=state.next,
-    )
+    pass_on(decision, frame, state, result)

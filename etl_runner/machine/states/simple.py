@@ -36,15 +36,7 @@ def enter_pass(decision: Decision, frame: Frame, state: model.PassState) -> None
         result = state.parameters.evaluate(decision.env(frame, data))
     else:
         result = data
-    pass_on(
-        decision,
-        frame,
-        result,
-        result_path=state.result_path,
-        output_path=state.output_path,
-        assign=state.assign,
-        to=state.next,
-    )
+    pass_on(decision, frame, state, result)
 
 
 def enter_choice(decision: Decision, frame: Frame, state: model.ChoiceState) -> None:

@@ -14,15 +14,12 @@ from etl_runner.api.sfn.machine_refs import does_not_exist, machine_arn, publish
 from etl_runner.api.sfn.names import check_name
 from etl_runner.api.sfn.paging import make_token, page_size, place_of
 from etl_runner.api.sfn.tagging import tags_of
-from etl_runner.arn import Arn
 from etl_runner.engine.machine_shapes import (
-    NO_LOGGING,
-    NO_TRACING,
-    OWN_KEY,
     Changes,
     Described,
     New,
     QuotaReached,
+    revision_of_file,
 )
 from etl_runner.errors import Conflict, DefinitionError, NotFound
 from etl_runner.jsontypes import Json
@@ -217,17 +214,8 @@ def describe_state_machine_for_execution(call: Call) -> Reply:
 def _of_file(call: Call, arn: str, row: ExecutionSummary) -> Revision:
     """What is known of a workflow that a file had when the execution began."""
     found = call.rooms.state_machines.find(arn)
-    return Revision(
-        id=0,
-        machine_arn=arn,
-        revision_id=None,
-        definition_id=row.definition_id,
-        role_arn=f"arn:aws:iam::{Arn.parse(arn).account}:role/etl-runner",
-        logging=dict(NO_LOGGING),
-        tracing=dict(NO_TRACING),
-        encryption=dict(OWN_KEY),
-        created_ms=min(row.started_ms, row.started_ms if found is None else found.machine.created_ms),
-    )
+    created_ms = row.started_ms if found is None else min(row.started_ms, found.machine.created_ms)
+    return revision_of_file(arn, row.definition_id, created_ms)
 
 
 # --- listed ---------------------------------------------------------------------------------------------
